@@ -1,0 +1,3 @@
+from oneapi.app import main
+
+main()
