@@ -1,0 +1,102 @@
+"""The program answers what the reference program answered, apart from the differences we name."""
+
+import functools
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+DIFFERENCES = ROOT / "docs" / "differences.md"
+
+SCENARIOS = (
+    "05_channels",
+    "06_tokens",
+    "08_logs_dashboard_billing",
+    "09_relay_auth_and_models",
+    "10_relay_chat",
+    "11_relay_errors_and_retries",
+    "12_relay_other_endpoints",
+    "13_quota_arithmetic",
+    "14_routing_and_channel_tests",
+)
+
+# (scenario, step) -> why it differs, for steps that the scenario file itself does not allow to differ.
+EXCUSED: dict[tuple[str, str], str] = {}
+
+
+@functools.cache
+def play(scenario: str) -> tuple[dict[str, Any], ...]:
+    """The verdict on each step: ``step``, ``verdict`` (PASS, FAIL, DEVIATION), ``diff``, ``ref``. Played once."""
+    program = os.environ.get("ONEAPI_EXECUTABLE")
+    command = [str(Path(program).resolve())] if program else [sys.executable, str(ROOT / "oneapi.py")]
+    start = shlex.join([*command, "--port", "{port}", "--log-dir", ""])
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        arguments = ["check", "--start", start, "--env", "LISTEN_ADDRESS=127.0.0.1", "--only", scenario]
+        arguments += ["--scenarios", str(HERE / "scenarios"), "--golden", str(HERE / "expected")]
+        run = subprocess.run(
+            [sys.executable, str(HERE / "replay.py"), *arguments, "--report", str(report)],
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+        assert report.exists(), run.stdout + run.stderr
+        verdicts: list[dict[str, Any]] = orjson.loads(report.read_bytes())
+    return tuple(verdicts)
+
+
+def differing(scenario: str) -> list[dict[str, Any]]:
+    """The steps that differ without being allowed to, by their scenario file or by ``EXCUSED``."""
+    failed = [v for v in play(scenario) if v["verdict"] == "FAIL"]
+    return [v for v in failed if (scenario, v["step"]) not in EXCUSED]
+
+
+def explain(verdicts: list[dict[str, Any]]) -> str:
+    """One paragraph per step; ``want`` is what the reference program answered."""
+    lines = []
+    for verdict in verdicts:
+        lines.append(f"\n{verdict['scenario']}: {verdict['step']}")
+        for place in verdict.get("diff", [{"path": verdict.get("detail", "")}]):
+            lines.append(f"    {place['path'] or 'the whole step'}")
+            lines += [f"        {side:4} {place[side]}" for side in ("want", "got") if side in place]
+    return "\n".join(lines)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_answer_is_the_one_of_the_reference_program(scenario: str) -> None:
+    different = differing(scenario)
+    if different:
+        pytest.fail(f"{len(different)} steps differ{explain(different)}", pytrace=False)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_difference_is_named_in_the_documentation(scenario: str) -> None:
+    text = DIFFERENCES.read_text(encoding="utf-8")
+    deviating = [v for v in play(scenario) if v["verdict"] == "DEVIATION"]
+    missing = {
+        f"{reference} (step {verdict['step']!r})"
+        for verdict in deviating
+        for reference in re.findall(r"[SBAR]\d+|\d+\.\d+", verdict["ref"])
+        if not re.search(rf"(?<![\w.]){re.escape(reference)}(?![\w.]\w)(?!\d)", text)
+    }
+    assert not missing, f"docs/differences.md does not name {sorted(missing)}"
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("scenario", sorted({scenario for scenario, _ in EXCUSED}))
+def test_every_excuse_is_still_needed(scenario: str) -> None:
+    passing = {v["step"] for v in play(scenario) if v["verdict"] != "FAIL"}
+    needless = {step for name, step in EXCUSED if name == scenario and step in passing}
+    assert not needless, f"these steps no longer differ: {sorted(needless)}"
