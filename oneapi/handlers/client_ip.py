@@ -1,0 +1,46 @@
+"""Who is really asking, behind proxies."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from tornado.httputil import HTTPHeaders
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+def client_ip(headers: HTTPHeaders, peer: str, trusted: Networks) -> str:
+    """The client's address: ``peer``, or what trusted proxies say in X-Forwarded-For about whom they forward.
+
+    Each proxy appends whom it heard from, so the list is read from its end: the first address that is no trusted
+    proxy is the client, and what stands before it may be forged.
+    """
+    forwarded = headers.get("X-Forwarded-For")
+    if not forwarded or not _trusts(peer, trusted):
+        return peer
+    client = peer
+    for entry in reversed(forwarded.split(",")):
+        address = entry.strip()
+        if _parsed(address) is None:
+            break
+        client = address
+        if not _trusts(address, trusted):
+            break
+    return client
+
+
+def came_by_tls(headers: HTTPHeaders, peer: str, trusted: Networks) -> bool:
+    """Whether a trusted proxy says that the client's side of it is encrypted."""
+    return headers.get("X-Forwarded-Proto", "").strip().lower() == "https" and _trusts(peer, trusted)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _trusts(text: str, networks: Networks) -> bool:
+    address = _parsed(text)
+    return address is not None and any(address in network for network in networks)
