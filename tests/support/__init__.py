@@ -1,0 +1,1 @@
+"""What several test folders share: the running program, its stand-in upstream, a real model."""
