@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""The commands of this project. Needs Python 3.11 with pip and venv, nothing else.
+
+serve [options of the program]   run from source; installs what it needs first
+test [--fast]                    every check; --fast leaves out the second event loop and the executable
+lint                             format, rules, imports, types
+build                            dist/one-api, one executable file
+bench [options]                  performance against the budgets
+lock [package ...]               write requirements/*.txt again; with names: take new versions of these
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements"
+VENV = ROOT / ".venv"
+BUILD_VENV = ROOT / ".venv-build"
+DEBIAN_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}  # program: package
+# Suites whose behaviour depends on the event loop: they run on uvloop and on plain asyncio.
+LOOP_SUITES = ("tests/server", "tests/upstream", "tests/relay", "tests/test_tasks.py")
+COVERAGE_PERCENT = 90
+# tiktoken declares requests and regex, which it imports only to download a vocabulary and in functions that are
+# not used here: they are not in runtime.txt, so pip must not look for them.
+PIP_INSTALL = (
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--require-hashes",
+)
+
+
+class StepFailedError(Exception):
+    """A step ended with a failure that it has already explained; the text is its name."""
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what could put other packages in front of the locked ones."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def python_of(venv: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def step(name: str, command: Sequence[str | Path], **variables: str) -> None:
+    """Run ``command`` in the project's folder and print its name and time. Raises StepFailedError."""
+    print(f"== {name}", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=environment() | variables, check=False)
+    elapsed_s = time.monotonic() - started
+    print(f"== {name}: {'ok' if done.returncode == 0 else 'FAILED'} in {elapsed_s:.1f} s", file=sys.stderr)
+    if done.returncode != 0:
+        raise StepFailedError(name)
+
+
+def install(venv: Path, *locks: str) -> Path:
+    """A virtual environment with exactly what the named locks pin; returns its interpreter.
+
+    Does nothing when the locks and the interpreter have not changed since the last time.
+    """
+    python = python_of(venv)
+    files = [REQUIREMENTS / f"{lock}.txt" for lock in locks]
+    wanted = hashlib.sha256(
+        b"".join([sys.version.encode(), *(file.read_bytes() for file in files)])
+    ).hexdigest()
+    stamp = venv / f"installed-{'-'.join(locks)}"
+    if python.exists() and stamp.exists() and stamp.read_text("ascii") == wanted:
+        return python
+    if not works(python):
+        step(f"make {venv.name}", [sys.executable, "-m", "venv", "--clear", venv])
+    arguments = [word for file in files for word in ("-r", file)]
+    step(
+        f"install {' and '.join(locks)} requirements",
+        [python, *PIP_INSTALL, *arguments],
+        PYTHONNOUSERSITE="1",
+    )
+    stamp.write_text(wanted, "ascii")
+    return python
+
+
+def works(python: Path) -> bool:
+    """Whether the interpreter runs (its base may be gone) and is the version that runs this script."""
+    if not python.exists():
+        return False
+    question = "import pip, sys; print(sys.version)"  # an environment that was half made has no pip
+    answer = subprocess.run([python, "-s", "-c", question], capture_output=True, text=True, check=False)
+    return answer.returncode == 0 and answer.stdout.strip() == sys.version.strip()
+
+
+def install_debian_packages() -> None:
+    """Install the programs that the benchmark measures with; only as root and where apt is."""
+    missing = [package for program, package in DEBIAN_PACKAGES.items() if not find_program(program)]
+    if not missing:
+        return
+    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        print(f"== not installed, needs root: {' '.join(missing)}", file=sys.stderr)
+        return
+    step("apt-get update", ["apt-get", "update", "-qq"])
+    options = ["-y", "-qq", "--no-install-recommends"]
+    step(
+        "install Debian packages",
+        ["apt-get", "install", *options, *missing],
+        DEBIAN_FRONTEND="noninteractive",
+    )
+
+
+def find_program(name: str) -> str | None:
+    """Where a program lies; system folders count too, since PATH of an ordinary user may lack them."""
+    return shutil.which(name) or shutil.which(name, path="/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def serve(arguments: list[str]) -> int:
+    """Run the program in the caller's working directory; its signals and exit status are the program's."""
+    python = install(VENV, "runtime")
+    command = [str(python), "-s", str(ROOT / "oneapi.py"), *arguments]
+    if os.name != "nt":
+        os.execve(command[0], command, environment())  # noqa: S606  this process becomes the program
+    return subprocess.run(command, env=environment(), check=False).returncode
+
+
+def lint(arguments: list[str]) -> int:
+    """Everything that reads the source without running it."""
+    refuse(arguments)
+    check_source(install(VENV, "runtime", "dev"))
+    return 0
+
+
+def check_source(python: Path) -> None:
+    """Format, rules, import rules, types, changelog."""
+    step("ruff format", [python, "-m", "ruff", "format", "--check", "."])
+    step("ruff check", [python, "-m", "ruff", "check", "."])
+    step("import rules", [python, "-c", "from importlinter.cli import lint_imports_command as c; c()"])
+    step("mypy", [python, "-m", "mypy", "-p", "oneapi", "-p", "tests", "-p", "scripts"])
+    check_changelog()
+
+
+def check_changelog() -> None:
+    """The newest heading of the changelog must be the program's version. Raises StepFailedError."""
+    version = re.search(
+        r'^__version__ = "(.+)"$', (ROOT / "oneapi/__init__.py").read_text("utf-8"), re.MULTILINE
+    )
+    heading = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    if version is None or heading is None or version[1] != heading[1]:
+        newest = heading[1] if heading else None
+        print(f"CHANGELOG.md: newest is {newest}, the program is {version and version[1]}", file=sys.stderr)
+        raise StepFailedError("changelog")
+    print("== changelog: ok", file=sys.stderr)
+
+
+def test(arguments: list[str]) -> int:
+    """All checks, cheapest first."""
+    fast = arguments == ["--fast"]
+    refuse([] if fast else arguments)
+    python = install(VENV, "runtime", "dev")
+    install_debian_packages()
+    check_source(python)
+    pytest = [python, "-m", "pytest", "-q"]
+    coverage = ["--cov", "--cov-report=term-missing:skip-covered", f"--cov-fail-under={COVERAGE_PERCENT}"]
+    step("tests", [*pytest, *coverage], EVENT_LOOP="auto")
+    if not fast:
+        suites = [suite for suite in LOOP_SUITES if (ROOT / suite).exists()]
+        step("tests on plain asyncio", [*pytest, *suites], EVENT_LOOP="asyncio")
+        executable = make_executable()
+        step("tests of the executable", [*pytest, "tests/smoke"], ONEAPI_EXECUTABLE=str(executable))
+    return 0
+
+
+def build(arguments: list[str]) -> int:
+    """Make the executable and try it."""
+    refuse(arguments)
+    executable = make_executable()
+    python = install(VENV, "runtime", "dev")
+    smoke = [python, "-m", "pytest", "-q", "tests/smoke"]
+    step("tests of the executable", smoke, ONEAPI_EXECUTABLE=str(executable))
+    print(executable)
+    return 0
+
+
+def make_executable() -> Path:
+    """``dist/one-api``, made in an environment that holds nothing but the locked requirements."""
+    python = install(BUILD_VENV, "runtime", "build")
+    options = ["--noconfirm", "--clean", "--log-level", "WARN"]
+    step("build", [python, "-s", "-m", "PyInstaller", *options, "build.spec"], PYTHONNOUSERSITE="1")
+    executable = ROOT / "dist" / ("one-api.exe" if os.name == "nt" else "one-api")
+    print(f"== {executable.name}: {executable.stat().st_size / 2**20:.1f} MiB", file=sys.stderr)
+    return executable
+
+
+def bench(arguments: list[str]) -> int:
+    """Measure; the exit status says whether the budgets hold."""
+    python = install(VENV, "runtime", "dev")
+    install_debian_packages()
+    command = [python, "-s", ROOT / "scripts" / "bench.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
+
+
+def lock(arguments: list[str]) -> int:
+    """Resolve requirements/*.in for all platforms."""
+    python = install(VENV, "runtime", "dev")
+    compile_options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header"]
+    quiet = ["--no-annotate", "--no-emit-index-url", "--quiet"]
+    upgrades = [word for package in arguments for word in ("--upgrade-package", package)]
+    unused = ("requests", "regex", "charset-normalizer", "idna", "urllib3")
+    left_out = [word for package in unused for word in ("--no-emit-package", package)]
+    for name in ("runtime", "dev", "build"):
+        files = [f"requirements/{name}.in", "-o", f"requirements/{name}.txt"]
+        extra = left_out if name == "runtime" else ["-c", "requirements/runtime.txt"]
+        command = [python, "-m", "uv", "pip", "compile", *compile_options, *quiet, *upgrades, *extra, *files]
+        step(f"lock {name}", command)
+    return 0
+
+
+def refuse(arguments: Sequence[str]) -> None:
+    """Options that mean nothing must not be ignored."""
+    if arguments:
+        raise SystemExit(f"unexpected: {' '.join(arguments)}\n\n{__doc__}")
+
+
+COMMANDS = {"serve": serve, "test": test, "lint": lint, "build": build, "bench": bench, "lock": lock}
+
+
+def main() -> int:
+    """Run the command that the first argument names."""
+    if sys.version_info < (3, 11):  # noqa: UP036  whoever starts this has not read pyproject.toml
+        raise SystemExit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        raise SystemExit(__doc__)
+    try:
+        return COMMANDS[sys.argv[1]](sys.argv[2:])
+    except StepFailedError as exc:
+        print(f"failed: {exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What holds for every test: the event loop it runs on, and that it leaves no unexpected line in the log."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def loop_factory() -> tuple[str, LoopFactory]:
+    """The loop that the environment variable EVENT_LOOP names, as for the program itself."""
+    choice = os.environ.get("EVENT_LOOP", "auto")
+    if choice != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if choice == "uvloop":
+                raise
+        else:
+            return "uvloop", uvloop.new_event_loop
+    return "asyncio", asyncio.new_event_loop
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, LoopFactory]:
+    name, factory = loop_factory()
+    return {name: factory}
+
+
+class _Collector(logging.Handler):
+    """Keeps what the program logged as a warning or worse."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{logging.Formatter().formatException(record.exc_info)}"
+        self.lines.append(f"{record.levelname} {record.name}: {text}")
+
+
+@pytest.fixture(autouse=True)
+def _no_unexpected_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that made the program warn, unless ``@pytest.mark.expected_log("text", ...)`` says so.
+
+    Every text must be part of a line, and every line must contain a text.
+    """
+    marker = request.node.get_closest_marker("expected_log")
+    expected: tuple[str, ...] = marker.args if marker else ()
+    collector = _Collector()
+    loggers = [logging.getLogger(name) for name in ("oneapi", "asyncio", "tornado")]
+    for logger in loggers:
+        logger.addHandler(collector)
+    yield
+    for logger in loggers:
+        logger.removeHandler(collector)
+    unexpected = [line for line in collector.lines if not any(text in line for text in expected)]
+    missing = [text for text in expected if not any(text in line for line in collector.lines)]
+    assert not unexpected, "unexpected log lines:\n" + "\n".join(unexpected)
+    assert not missing, f"not logged: {missing}"
