@@ -27,8 +27,8 @@ DEBIAN_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}  # program: package
 # Suites whose behaviour depends on the event loop: they run on uvloop and on plain asyncio.
 LOOP_SUITES = ("tests/server", "tests/upstream", "tests/relay", "tests/test_tasks.py")
 COVERAGE_PERCENT = 90
-# tiktoken declares requests and regex, which it imports only to download a vocabulary and in functions that are
-# not used here: they are not in runtime.txt, so pip must not look for them.
+# tiktoken declares requests and regex, which it imports only to download a vocabulary and in functions that
+# are not used here: they are not in runtime.txt, so pip must not look for them.
 PIP_INSTALL = (
     "-m",
     "pip",
@@ -55,7 +55,7 @@ def python_of(venv: Path) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def step(name: str, command: Sequence[str | Path], **variables: str) -> None:
+def step(name: str, command: Sequence[str], **variables: str) -> None:
     """Run ``command`` in the project's folder and print its name and time. Raises StepFailedError."""
     print(f"== {name}", file=sys.stderr, flush=True)
     started = time.monotonic()
@@ -66,7 +66,7 @@ def step(name: str, command: Sequence[str | Path], **variables: str) -> None:
         raise StepFailedError(name)
 
 
-def install(venv: Path, *locks: str) -> Path:
+def install(venv: Path, *locks: str) -> str:
     """A virtual environment with exactly what the named locks pin; returns its interpreter.
 
     Does nothing when the locks and the interpreter have not changed since the last time.
@@ -78,17 +78,17 @@ def install(venv: Path, *locks: str) -> Path:
     ).hexdigest()
     stamp = venv / f"installed-{'-'.join(locks)}"
     if python.exists() and stamp.exists() and stamp.read_text("ascii") == wanted:
-        return python
+        return str(python)
     if not works(python):
-        step(f"make {venv.name}", [sys.executable, "-m", "venv", "--clear", venv])
-    arguments = [word for file in files for word in ("-r", file)]
+        step(f"make {venv.name}", [sys.executable, "-m", "venv", "--clear", str(venv)])
+    arguments = [word for file in files for word in ("-r", str(file))]
     step(
         f"install {' and '.join(locks)} requirements",
         [python, *PIP_INSTALL, *arguments],
         PYTHONNOUSERSITE="1",
     )
     stamp.write_text(wanted, "ascii")
-    return python
+    return str(python)
 
 
 def works(python: Path) -> bool:
@@ -125,7 +125,7 @@ def find_program(name: str) -> str | None:
 def serve(arguments: list[str]) -> int:
     """Run the program in the caller's working directory; its signals and exit status are the program's."""
     python = install(VENV, "runtime")
-    command = [str(python), "-s", str(ROOT / "oneapi.py"), *arguments]
+    command = [python, "-s", str(ROOT / "oneapi.py"), *arguments]
     if os.name != "nt":
         os.execve(command[0], command, environment())  # noqa: S606  this process becomes the program
     return subprocess.run(command, env=environment(), check=False).returncode
@@ -138,7 +138,7 @@ def lint(arguments: list[str]) -> int:
     return 0
 
 
-def check_source(python: Path) -> None:
+def check_source(python: str) -> None:
     """Format, rules, import rules, types, changelog."""
     step("ruff format", [python, "-m", "ruff", "format", "--check", "."])
     step("ruff check", [python, "-m", "ruff", "check", "."])
@@ -203,7 +203,7 @@ def bench(arguments: list[str]) -> int:
     """Measure; the exit status says whether the budgets hold."""
     python = install(VENV, "runtime", "dev")
     install_debian_packages()
-    command = [python, "-s", ROOT / "scripts" / "bench.py", *arguments]
+    command = [python, "-s", str(ROOT / "scripts" / "bench.py"), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
 
 
