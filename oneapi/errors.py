@@ -108,7 +108,7 @@ class UpstreamError(GatewayError):
 
     status = 502
     type = "upstream_error"
-    code = "bad_response_status_code"
+    code: str | int | None = "bad_response_status_code"
 
     def __init__(
         self,

@@ -1,0 +1,74 @@
+"""Usage objects of the OpenAI family, sorted into disjoint buckets."""
+
+from typing import Any
+
+from oneapi.wire import Json, Usage
+
+
+def usage_of(named: Any, *, total_is_prompt: bool = False) -> Usage | None:
+    """The buckets of a vendor's ``usage`` object, None when it names no tokens.
+
+    Cached tokens are part of the prompt, and reasoning is part of the completion unless the total shows that
+    the vendor (xAI) left it out. A total alone says nothing about a chat with its two prices, but
+    everything about an embedding: ``total_is_prompt``.
+    """
+    if not isinstance(named, dict):
+        return None
+    prompt = count(named.get("prompt_tokens") or named.get("input_tokens"))
+    completion = count(named.get("completion_tokens") or named.get("output_tokens"))
+    total = count(named.get("total_tokens"))
+    if not prompt and not completion and not (total and total_is_prompt):
+        return None
+    if not prompt:
+        prompt = max(total - completion, 0)
+    elif not completion:
+        completion = max(total - prompt, 0)
+    output = named.get("completion_tokens_details") or named.get("output_tokens_details")
+    if isinstance(output, dict):
+        reasoning = count(output.get("reasoning_tokens"))
+        if reasoning and total == prompt + completion + reasoning:
+            completion += reasoning
+    return _sorted(named, prompt, completion, output if isinstance(output, dict) else {})
+
+
+def count(value: Any) -> int:
+    """A number of tokens as some vendor wrote it; 0 for what is none."""
+    if type(value) is int:
+        return max(value, 0)
+    return max(int(value), 0) if type(value) is float and abs(value) < 1e15 else 0
+
+
+def _sorted(named: Json, prompt: int, completion: int, output: Json) -> Usage:
+    given = (
+        named.get("prompt_tokens_details")
+        or named.get("input_tokens_details")
+        or named.get("input_token_details")
+    )
+    details = given if isinstance(given, dict) else {}
+    cached = count(
+        details.get("cached_tokens") or named.get("prompt_cache_hit_tokens") or named.get("cached_tokens")
+    )
+    # A bucket never takes more than is left, whatever the vendor says: the buckets add up to the two sides.
+    cache_read = min(cached, prompt)
+    left = prompt - cache_read
+    cache_write = min(count(details.get("cache_write_tokens")), left)
+    left -= cache_write
+    input_audio = min(count(details.get("audio_tokens")), left)
+    left -= input_audio
+    input_image = min(count(details.get("image_tokens")), left)
+    reasoning = min(count(output.get("reasoning_tokens")), completion)
+    rest = completion - reasoning
+    output_audio = min(count(output.get("audio_tokens")), rest)
+    rest -= output_audio
+    output_image = min(count(output.get("image_tokens")), rest)
+    return Usage(
+        input_uncached=left - input_image,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        output_text=rest - output_image,
+        output_reasoning=reasoning,
+        output_audio=output_audio,
+        output_image=output_image,
+        input_audio=input_audio,
+        input_image=input_image,
+    )
