@@ -124,9 +124,10 @@ class Redemption:
 class Settlement:
     """All that one settlement changes, written in one transaction with its log row.
 
-    ``quota`` is taken from the user (``user_id`` 0: nobody, a channel test) and added to his ``used_quota``; the
-    same for the token (0: none), whose ``remain_quota`` changes only when it is limited, and for the channel's
-    ``used_quota``. ``requests`` is added to the user's ``request_count``. ``log`` is None when consume logs are off.
+    ``quota`` is taken from the user (``user_id`` 0: nobody, a channel test) and added to his
+    ``used_quota``; the same for the token (0: none), whose ``remain_quota`` changes only when it is
+    limited, and for the channel's ``used_quota``. ``requests`` is added to the user's ``request_count``.
+    ``log`` is None when consume logs are off.
     """
 
     user_id: int
