@@ -21,11 +21,11 @@ _DEFAULT_TIMEOUTS = Timeouts()
 class Client:
     """Sends requests; redirects are answers like any other.
 
-    ``idle_s`` is how long an unused connection is kept, ``idle_per_origin`` how many of them. Deadlines are looked
-    at every ``sweep_s``. ``ssl_context`` and ``resolver`` replace the system's trust and name look-up.
+    ``idle_s`` is how long an unused connection is kept, ``idle_per_origin`` how many of them. Deadlines are
+    looked at every ``sweep_s``. ``ssl_context`` and ``resolver`` replace the system's trust and name look-up.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all by name
         self,
         *,
         proxy_rules: ProxyRules = ProxyRules(),  # noqa: B008  frozen
@@ -64,8 +64,8 @@ class Client:
     ) -> Response:
         """The answer's head, its body still to be read. Raises UpstreamError; cancelling closes the socket.
 
-        ``proxy``: a proxy's URL, ``""`` for none, None for what the client's rules say. ``decode=False`` hands
-        the body out as it was sent, for a caller that passes ``content-encoding`` on.
+        ``proxy``: a proxy's URL, ``""`` for none, None for what the client's rules say. ``decode=False``
+        hands the body out as it was sent, for a caller that passes ``content-encoding`` on.
         """
         where = self._targets.get(request.url) or self._parse(request.url)
         if proxy is None:

@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._response: Response | None = None
         self._transport: asyncio.Transport | None = None
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        # Go's client, which our users' upstreams were tried with, takes bare line feeds, and a length beside chunks.
+        # Upstreams that Go's client puts up with must work here: bare line feeds, a length beside chunks.
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_optional_cr_before_lf=True)
         self._headers: list[tuple[str, str]] = []
         self._framing: dict[str, str] = {}
@@ -68,10 +68,10 @@ class Connection(asyncio.Protocol):
     def begin(self, response: Response, data: bytes, *, head_only: bool, last: bool) -> bool:
         """Start an exchange by writing ``data``; ``last``: it is the whole request.
 
-        False: this reused connection was found dead before the peer can have seen a byte of the request, so it
-        may be sent again on another one. That is so only when the socket had an end or stray bytes to read before
-        we wrote, or refused the very first write. A close that arrives later proves nothing: the peer may have
-        read the request and acted on it, and a chat paid twice is worse than an error.
+        False: this reused connection was found dead before the peer can have acted on a byte of the request,
+        so it may be sent again on another one. That is so only when the socket had an end or stray bytes to
+        read before we wrote, or refused the very first write. A close that arrives later proves nothing: the
+        peer may have read the request and acted on it, and a chat paid twice is worse than an error.
         """
         transport = self._transport
         if transport is None or self.closing or (self._reused and self._readable(transport)):
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
         """Close the socket; an exchange on it fails."""
         self._fail(failures.network("the gateway is shutting down"))
 
-    # -- asyncio -----------------------------------------------------------------------------------------------
+    # -- asyncio ------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the socket (and TLS) is ready."""
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
         if self._response is not None:
             self._response.wake()
 
-    # -- llhttp --------------------------------------------------------------------------------------------------
+    # -- llhttp ------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """llhttp: the first byte of an answer."""
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
         both = "content-length" in self._framing and "transfer-encoding" in self._framing
         self._keep = parser.should_keep_alive() and not both
 
-    # -----------------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------
 
     def _finish(self, response: Response) -> None:
         self._response = None
@@ -259,7 +259,7 @@ class Connection(asyncio.Protocol):
         response.wake()
 
     def _idle_limit_s(self) -> float:
-        """How long the peer keeps the connection, a second less: ``Keep-Alive: timeout=5`` is Node's default."""
+        """A second less than the peer keeps the connection: ``Keep-Alive: timeout=5`` is Node's default."""
         hint = self._framing.get("keep-alive")
         if hint is None:
             return self._owner.idle_s

@@ -64,7 +64,7 @@ class Dialer:
         raise failure or OSError("no address")
 
     async def _context(self) -> ssl.SSLContext:
-        """The shared context; loading the roots takes tens of milliseconds, so it waits for the first need."""
+        """The shared context, made at the first need: loading the roots takes tens of milliseconds."""
         if self._ssl_context is None:
             self._ssl_context = await asyncio.get_running_loop().run_in_executor(None, tls.default_context)
         return self._ssl_context
@@ -74,7 +74,7 @@ async def _open(address: Address) -> socket.socket:
     family, sockaddr = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
+        sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A model may think for minutes without sending a byte; a home router forgets the silent connection.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

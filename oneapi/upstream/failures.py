@@ -1,7 +1,7 @@
 """The one place where errors of sockets, TLS, name look-up and HTTP parsing become ``UpstreamError``.
 
-The texts are shown to clients: they name the kind of failure, never an address, a URL or a credential. What the
-system said stays in the exception chain.
+The texts are shown to clients: they name the kind of failure, never an address, a URL or a credential. What
+the system said stays in the exception chain.
 """
 
 import errno

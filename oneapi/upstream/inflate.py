@@ -1,13 +1,13 @@
 """Content codings, undone piece by piece without I/O.
 
-Output is handed out in bounded pieces however well the input was compressed, so a small answer cannot fill the
-memory.
+Output is handed out in bounded pieces however well the input was compressed, so a small answer cannot fill
+the memory.
 """
 
 import zlib
 from typing import Protocol
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # it has no annotations
 
 from oneapi.upstream import failures
 
@@ -118,7 +118,7 @@ class _Unknown:
 def _window_bits(data: bytes) -> int:
     if data.startswith(_GZIP_MAGIC):
         return zlib.MAX_WBITS | 16
-    # RFC 1950: the method's number is 8 and the first two bytes are a multiple of 31. Some servers send the bare
-    # deflate data instead.
+    # RFC 1950: the method's number is 8 and the first two bytes are a multiple of 31. Some servers send the
+    # bare deflate data instead.
     wrapped = data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
     return zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS

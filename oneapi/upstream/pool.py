@@ -9,7 +9,7 @@ Key = tuple[str, str]  # origin, and the proxy's URL or ""
 
 
 class Pool:
-    """Connections by origin and proxy. The last one freed is the first one used, so that the others can expire."""
+    """Connections by origin and proxy. The last one freed is used first, so that the others can expire."""
 
     def __init__(self, *, idle_s: float, idle_per_origin: int, sweep_s: float) -> None:
         self.idle_s = idle_s
@@ -48,7 +48,7 @@ class Pool:
             self._timer.cancel()
             self._timer = None
 
-    # -- for the connections -----------------------------------------------------------------------------------
+    # -- for the connections ------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
         """For a connection: its socket is ready."""

@@ -100,8 +100,6 @@ def parse(url: str) -> Proxy:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or _DEFAULT_PORTS[parts.scheme]
         host = ascii_host(parts.hostname or "")
-        if not host:
-            raise ValueError
     except (ValueError, KeyError):
         raise failures.network(
             "the proxy's address is not valid: use http:// or socks5://host:port"
@@ -116,7 +114,7 @@ def parse(url: str) -> Proxy:
 
 
 async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Have ``proxy``, to which ``sock`` is connected, connect on to ``host``. Raises UpstreamError or OSError."""
+    """Have ``proxy``, at the other end of ``sock``, connect on to ``host``. Raises UpstreamError, OSError."""
     if proxy.scheme == "http":
         await _connect_method(sock, proxy, host, port)
     else:
@@ -131,7 +129,7 @@ async def _connect_method(sock: socket.socket, proxy: Proxy, host: str, port: in
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("ascii"))
     answer = b""
-    # The peer behind the tunnel waits for our first byte, so nothing that is not the proxy's can be read here.
+    # The peer behind the tunnel waits for our first byte, so all that can be read here is the proxy's.
     while b"\r\n\r\n" not in answer:
         piece = await loop.sock_recv(sock, _ANSWER_BYTES)
         answer += piece

@@ -1,7 +1,7 @@
 """One answer: its head, and its body as it arrives.
 
-The connection pushes into a ``Response`` (the methods that say "for the connection"), its reader pulls. Between
-the two stands a buffer with a high-water mark: a reader that stalls stops the socket, not the process.
+The connection pushes into a ``Response`` (the methods that say "for the connection"), its reader pulls.
+Between them is a buffer with a high-water mark: a reader that stalls stops the socket, so memory stays flat.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _SLICE_BYTES = 128 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits on waiting, in seconds. ``first_byte_s`` counts from the end of the request to the answer's head.
+    """Limits on waiting, in seconds. ``first_byte_s`` counts from the end of the request to the head.
 
-    ``idle_s`` limits the silence between two pieces, and a stall while a large request is sent. ``total_s`` limits
-    everything from ``send`` to the end of the body; 0 is no limit.
+    ``idle_s`` limits the silence between two pieces, and a stall while a large request is sent. ``total_s``
+    limits everything from ``send`` to the end of the body; 0 is no limit.
     """
 
     connect_s: float = 10.0
@@ -135,7 +135,7 @@ class Response:
         while not self.status:
             await self._wait(self._timeouts.first_byte_s)
 
-    # -- for the connection ------------------------------------------------------------------------------------
+    # -- for the connection ------------------------------------------------------
 
     def attach(self, connection: Connection) -> None:
         """For the connection: the request goes out on it."""
@@ -174,7 +174,7 @@ class Response:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    # -----------------------------------------------------------------------------------------------------------
+    # ----------------------------------------------------------------
 
     def _take(self) -> bytes:
         pieces = self._pieces

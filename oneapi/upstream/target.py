@@ -1,6 +1,7 @@
 """URLs and requests as bytes: where a request goes, and its head as it is written."""
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,7 @@ _OURS = frozenset(
     | {"te", "trailer", "transfer-encoding", "upgrade"}
 )
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_HOST_NAME = re.compile(r"[a-z0-9._-]+", re.IGNORECASE)
 _USER_AGENT = f"User-Agent: one-api/{__version__}"
 
 
@@ -40,13 +42,11 @@ def parse(url: str) -> Target:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-        if parts.scheme not in _DEFAULT_PORTS or not host or port == 0:
-            raise ValueError
-        host = ascii_host(host)
-    except ValueError:
+        default = _DEFAULT_PORTS[parts.scheme]
+        host = ascii_host(host or "")
+    except (ValueError, KeyError):
         # ``from None``: the URL, which the error of the parser quotes, may hold a key.
         raise failures.network("the upstream's address is not a valid http or https URL") from None
-    default = _DEFAULT_PORTS[parts.scheme]
     port = port or default
     shown = f"[{host}]" if ":" in host else host
     path = quote(parts.path or "/", safe=_PATH_SAFE)
@@ -67,25 +67,20 @@ def ascii_host(host: str) -> str:
     if ":" in host:
         return str(ipaddress.IPv6Address(host))
     name = host.encode("idna").decode("ascii")
-    if not name.translate(_HOST_CHARACTERS) == "":
-        raise ValueError
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError("not a host name")
     return name
-
-
-_HOST_CHARACTERS = dict.fromkeys(
-    map(ord, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
-)
 
 
 def head(request: UpstreamRequest, target: Target, *, proxy_authorization: str | None = None) -> bytes:
     """The bytes of the request's head. Raises UpstreamError when a field cannot be sent as it is.
 
-    ``proxy_authorization`` is not None when a proxy reads this head itself (plain http): then the request line
-    has the whole URL, and a value that is not empty is the proxy's credential.
+    ``proxy_authorization`` is not None when a proxy reads this head itself (plain http): then the request
+    line names the whole URL, and a value that is not empty is the proxy's credential.
     """
-    where = (
-        target.path if proxy_authorization is None else f"{target.scheme}://{target.host_header}{target.path}"
-    )
+    where = target.path
+    if proxy_authorization is not None:
+        where = f"{target.scheme}://{target.host_header}{where}"
     lines = [f"{request.method} {where} HTTP/1.1"]
     given = set()
     for name, value in request.headers:

@@ -7,7 +7,7 @@ import certifi
 
 
 def default_context() -> ssl.SSLContext:
-    """Verifies certificates and host names against the system's roots, or the bundled ones where it has none."""
+    """Verifies certificates and host names by the system's roots, or the bundled ones where it has none."""
     context = ssl.create_default_context()
     # A frozen program carries an OpenSSL that looks where the build machine kept its roots.
     if not context.cert_store_stats()["x509_ca"] and not _has_files(ssl.get_default_verify_paths().capath):
