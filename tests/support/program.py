@@ -56,6 +56,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 class Program:
     """A program that runs in ``folder``; as a context manager it is started and, at the end, stopped.
 
+    An executable lies in ``folder``; ``cwd`` is the working directory where that is another.
     ``stop`` insists on exit code 0. Output goes to two files beside ``folder`` and is kept over restarts.
     """
 
@@ -65,9 +66,11 @@ class Program:
         *,
         env: Mapping[str, str] | None = None,
         options: Sequence[str] = ("--log-dir", ""),
+        cwd: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.cwd = cwd or folder
         self.options = list(options)
         self.env = environment(env or {})
         self.port = 0
@@ -82,8 +85,8 @@ class Program:
 
     @property
     def database(self) -> Path:
-        """The SQLite file."""
-        return self.folder / DATABASE
+        """The SQLite file: beside an executable, from source in the working directory."""
+        return (self.folder if frozen() else self.cwd) / DATABASE
 
     @property
     def output(self) -> str:
@@ -99,7 +102,7 @@ class Program:
             argv = [*command(self.folder), "--port", str(self.port), *self.options]
             with self._out.open("ab") as out, self._err.open("ab") as err:
                 self.process = subprocess.Popen(
-                    argv, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                    argv, cwd=self.cwd, env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
                 )
             if self._answers(time.monotonic() + timeout_s):
                 return
