@@ -7,10 +7,11 @@ reserved.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from oneapi.store.records import ChannelRow, Token, User
-from oneapi.store.routing import Tiers, listed, pairs, parsed, tiers
+from oneapi.store.routing import Tiers, listed, pairs, parsed, routes, tiers
 from oneapi.wire import Channel
 
 # From this many changed channels on, building all routes anew is cheaper than changing them.
@@ -104,8 +105,7 @@ class Index:
         entry = self.tokens_by_id.get(token.id)
         if user is None:
             return
-        names = listed(token.models)
-        allowed = frozenset(names) if (token.models or "").strip() else None
+        names, allowed = _models(token.models or "")
         subnet = token.subnet or ""
         if entry is None:
             entry = TokenEntry(
@@ -161,15 +161,8 @@ class Index:
                 self._reroute(old, new)
 
     def _rebuild_routes(self) -> None:
-        members: dict[str, dict[str, list[Channel]]] = {}
-        for channel in self.channels.values():
-            for group, model in pairs(channel):
-                members.setdefault(group, {}).setdefault(model, []).append(channel)
-        # One list of channels often serves hundreds of models: its tiers are made once.
-        shared: dict[tuple[int, ...], Tiers] = {}
         self._routes.clear()
-        for group, by_model in members.items():
-            self._routes[group] = {model: _shared(channels, shared) for model, channels in by_model.items()}
+        self._routes.update(routes(self.channels.values()))
 
     def _reroute(self, old: Channel | None, new: Channel | None) -> None:
         served = dict.fromkeys(pairs(new), new)
@@ -192,14 +185,14 @@ class Index:
                 del self._routes[group]
 
 
-def _shared(channels: list[Channel], known: dict[tuple[int, ...], Tiers]) -> Tiers:
-    ids = tuple(channel.id for channel in channels)
-    found = known.get(ids)
-    if found is None:
-        found = known[ids] = tiers(channels)
-    return found
+# Tokens by the thousand say the same here.
+@lru_cache(1024)
+def _models(text: str) -> tuple[tuple[str, ...], frozenset[str] | None]:
+    names = listed(text)
+    return names, frozenset(names) if text.strip() else None
 
 
+@lru_cache(1024)
 def _networks(subnet: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(_valid_networks(subnet.split(","))) if subnet else ()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import orjson
@@ -12,6 +13,7 @@ from oneapi.store.records import STATUS_ENABLED, ChannelRow
 from oneapi.wire import Channel
 
 Tiers: TypeAlias = tuple[tuple[Channel, ...], ...]  # best priority first
+_priority = attrgetter("priority")
 
 # Before there was ``config``, these types kept one setting in ``other``.
 _LEGACY_SETTING = {3: "api_version", 17: "plugin", 18: "api_version", 21: "library_id", 24: "api_version"}
@@ -49,8 +51,28 @@ def listed(text: str | None) -> tuple[str, ...]:
 
 def tiers(channels: Iterable[Channel]) -> Tiers:
     """``channels`` by priority; inside a tier they keep their order."""
-    ordered = sorted(channels, key=_priority, reverse=True)
-    return tuple(tuple(tier) for _, tier in groupby(ordered, _priority))
+    return _cut(sorted(channels, key=_priority, reverse=True))
+
+
+def routes(channels: Iterable[Channel]) -> dict[str, dict[str, Tiers]]:
+    """Group -> model -> tiers of the enabled ones of ``channels``."""
+    members: dict[str, dict[str, list[Channel]]] = {}
+    for channel in sorted(channels, key=_priority, reverse=True):
+        if channel.status != STATUS_ENABLED:
+            continue
+        for group in channel.groups:
+            by_model = members.setdefault(group, {})
+            for model in channel.models:
+                serving = by_model.get(model)
+                if serving is None:
+                    by_model[model] = [channel]
+                else:
+                    serving.append(channel)
+    return {
+        group: {model: _cut(serving) for model, serving in by_model.items()}
+        for group, by_model in members.items()
+        if by_model
+    }
 
 
 def pairs(channel: Channel | None) -> Iterator[tuple[str, str]]:
@@ -90,8 +112,10 @@ def _abilities(channel: Channel) -> list[dict[str, Any]]:
     ]
 
 
-def _priority(channel: Channel) -> int:
-    return channel.priority
+def _cut(ordered: list[Channel]) -> Tiers:
+    if ordered[0].priority == ordered[-1].priority:
+        return (tuple(ordered),)
+    return tuple(tuple(tier) for _, tier in groupby(ordered, _priority))
 
 
 def _strings(text: str | None) -> dict[str, str]:

@@ -23,7 +23,7 @@ from oneapi.store.records import Settlement
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-COLLECT_S = 0.01
+COLLECT_S = 0.015  # with the commit itself, a charge is on disk within 20 ms
 COLLECT_MAX = 500
 MERGE_MAX = 2000  # how much a writer that fell behind puts into one transaction
 RETRY_S = 0.5
