@@ -84,7 +84,7 @@ def install(venv: Path, *locks: str) -> str:
     arguments = [word for file in files for word in ("-r", str(file))]
     step(
         f"install {' and '.join(locks)} requirements",
-        [python, *PIP_INSTALL, *arguments],
+        [str(python), *PIP_INSTALL, *arguments],
         PYTHONNOUSERSITE="1",
     )
     stamp.write_text(wanted, "ascii")
@@ -140,10 +140,20 @@ def lint(arguments: list[str]) -> int:
 
 def check_source(python: str) -> None:
     """Format, rules, import rules, types, changelog."""
-    step("ruff format", [python, "-m", "ruff", "format", "--check", "."])
-    step("ruff check", [python, "-m", "ruff", "check", "."])
-    step("import rules", [python, "-c", "from importlinter.cli import lint_imports_command as c; c()"])
-    step("mypy", [python, "-m", "mypy", "-p", "oneapi", "-p", "tests", "-p", "scripts"])
+    checks = {
+        "ruff format": ["-m", "ruff", "format", "--check", "."],
+        "ruff check": ["-m", "ruff", "check", "."],
+        "import rules": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        "mypy": ["-m", "mypy", "-p", "oneapi", "-p", "tests", "-p", "scripts"],
+    }
+    failed = []
+    for name, arguments in checks.items():
+        try:
+            step(name, [python, *arguments])
+        except StepFailedError:
+            failed.append(name)  # the others may have something to say as well
+    if failed:
+        raise StepFailedError(", ".join(failed))
     check_changelog()
 
 

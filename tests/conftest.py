@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+try:
+    import uvloop
+except ImportError:
+    uvloop = None  # type: ignore[assignment]  it does not exist for Windows
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 def loop_factory() -> tuple[str, LoopFactory]:
     """The loop that the environment variable EVENT_LOOP names, as for the program itself."""
     choice = os.environ.get("EVENT_LOOP", "auto")
-    if choice != "asyncio":
-        try:
-            import uvloop
-        except ImportError:
-            if choice == "uvloop":
-                raise
-        else:
-            return "uvloop", uvloop.new_event_loop
+    if choice == "uvloop" or (choice == "auto" and uvloop is not None):
+        return "uvloop", uvloop.new_event_loop
     return "asyncio", asyncio.new_event_loop
 
 
