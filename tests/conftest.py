@@ -10,7 +10,7 @@ import pytest
 try:
     import uvloop
 except ImportError:
-    uvloop = None  # type: ignore[assignment]  it does not exist for Windows
+    uvloop = None  # type: ignore[assignment]  # not made for Windows
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
