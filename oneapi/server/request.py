@@ -1,0 +1,219 @@
+"""The head of a request, from bytes to what the server needs to know. No I/O.
+
+llhttp judges the bytes: line ends, names, characters, lengths. What it tolerates and we do not is refused
+here: everything that two HTTP programs in a row could read differently.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from tornado.httputil import RequestStartLine
+
+from oneapi.errors import ClientError
+from oneapi.server.headers import RequestHeaders
+from oneapi.server.limits import Limits
+
+CHUNKED = -1
+
+# A second value of these changes where a message goes or where it ends.
+_SINGLE = frozenset({"host", "content-length", "transfer-encoding"})
+_HOST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+;=%]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
+_ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.IGNORECASE)
+
+
+def refusal(status: int, code: str, message: str) -> ClientError:
+    """The error that the server itself answers."""
+    return ClientError(message, status=status, code=code, type="invalid_request_error")
+
+
+@dataclass(slots=True)
+class Head:
+    """What a request's head says. ``length`` of the body is `CHUNKED` when only its end tells."""
+
+    start_line: RequestStartLine
+    headers: RequestHeaders
+    length: int
+    keep_alive: bool
+    expects_continue: bool
+    http_1_1: bool
+
+
+class HeadReader:
+    """Collects the head of one request after the other, however the bytes are cut."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._parser: HttpRequestParser | None = None  # has seen all of ``_seen``
+        self._seen = bytearray()
+
+    @property
+    def started(self) -> bool:
+        """Whether the first bytes of a head wait for the others."""
+        return self._parser is not None
+
+    def feed(self, data: bytes) -> tuple[Head, bytes] | None:
+        """The head that ``data`` completes, and what follows it. Raises ClientError, for good."""
+        if self._parser is not None:
+            return self._continue(data)
+        if self._seen:
+            data = bytes(self._seen) + data
+            self._seen.clear()
+        if data.startswith((b"\r", b"\n")):
+            data = _without_blank_lines(data)
+            if data in (b"", b"\r"):
+                self._seen += data
+                return None
+        end = data.find(b"\r\n\r\n") + 4
+        parser = HttpRequestParser(None)
+        if end < 4:
+            _judge(parser, data)
+            self._parser = parser
+            self._seen += data
+            self._check_size(len(data))
+            return None
+        self._check_size(end)
+        _judge(parser, data[:end])
+        return parse_head(data[: end - 4], self._limits), data[end:]
+
+    def _continue(self, data: bytes) -> tuple[Head, bytes] | None:
+        seen = len(self._seen)
+        self._seen += data
+        end = self._seen.find(b"\r\n\r\n", max(0, seen - 3)) + 4
+        if end < 4:
+            self._check_size(len(self._seen))
+            _judge(self._parser, data)
+            return None
+        self._check_size(end)
+        _judge(self._parser, data[: end - seen])
+        head = bytes(self._seen[: end - 4])
+        self._parser = None
+        self._seen.clear()
+        return parse_head(head, self._limits), data[end - seen :]
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.head_bytes:
+            raise refusal(431, "headers_too_large", "The request's headers are too large.")
+
+
+def _judge(parser: HttpRequestParser | None, data: bytes) -> None:
+    """Show llhttp the next bytes of a head."""
+    if parser is None:
+        return
+    try:
+        parser.feed_data(data)
+    except HttpParserUpgrade:
+        pass  # an offer that a server may ignore (RFC 9110, 7.8); some clients offer HTTP/2 in every request
+    except HttpParserError as exc:
+        raise refusal(400, "bad_request", "The request is malformed.") from exc
+
+
+def _without_blank_lines(data: bytes) -> bytes:
+    """``data`` without the empty lines that old clients send between requests (RFC 9112, 2.2)."""
+    stripped = data.lstrip(b"\r\n")
+    blank = data[: len(data) - len(stripped)]
+    if blank.replace(b"\r\n", b"") not in (b"", b"\r") or (stripped and blank.endswith(b"\r")):
+        raise refusal(400, "bad_request", "The request is malformed.")
+    return stripped or (b"\r" if blank.endswith(b"\r") else b"")
+
+
+def parse_head(head: bytes, limits: Limits) -> Head:
+    """``head`` is what llhttp has accepted, without the empty line at its end. Raises ClientError."""
+    lines = head.decode("latin-1").split("\r\n")
+    if len(lines) > limits.header_count + 1:
+        raise refusal(431, "too_many_headers", "The request has too many headers.")
+    start_line = _start_line(lines[0], limits)
+    headers, values = _fields(lines)
+    http_1_1 = start_line[2] == "HTTP/1.1"
+    if start_line[1][0] != "/":
+        start_line = _origin_form(start_line, values)
+    host = values.get("host")
+    if host is None:
+        if http_1_1:
+            raise refusal(400, "bad_request", "The request has no Host header.")
+    elif not _is_host(host):
+        raise refusal(400, "bad_request", "The Host header is malformed.")
+    expect = values.get("expect")
+    if expect is not None and expect.lower() != "100-continue":
+        raise refusal(417, "expectation_failed", "Only Expect: 100-continue is supported.")
+    return Head(
+        start_line,
+        headers,
+        _body_length(values, http_1_1=http_1_1),
+        _keep_alive(values.get("connection"), http_1_1=http_1_1),
+        expect is not None and http_1_1,
+        http_1_1,
+    )
+
+
+def _start_line(line: str, limits: Limits) -> RequestStartLine:
+    parts = line.split(" ")
+    if len(parts) != 3:
+        raise refusal(400, "bad_request", "The request line is malformed.")
+    method, target, version = parts
+    if len(target) > limits.target_bytes:
+        raise refusal(414, "uri_too_long", "The request target is too long.")
+    if version not in ("HTTP/1.1", "HTTP/1.0"):
+        raise refusal(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are supported.")
+    if method == "CONNECT":
+        raise refusal(405, "method_not_allowed", "This server is not a proxy.")
+    return RequestStartLine(method, target, version)
+
+
+def _origin_form(start_line: RequestStartLine, values: dict[str, str]) -> RequestStartLine:
+    """``http://host/path`` as ``/path``; the host in it replaces the header (RFC 9112, 3.2.2)."""
+    method, target, version = start_line
+    if target == "*" and method == "OPTIONS":
+        return start_line
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise refusal(400, "bad_request", "The request target is malformed.")
+    if "host" in values or version == "HTTP/1.0":
+        values["host"] = match[1]
+    path = match[2]
+    return RequestStartLine(method, path if path.startswith("/") else "/" + path, version)
+
+
+def _fields(lines: list[str]) -> tuple[RequestHeaders, dict[str, str]]:
+    values: dict[str, str] = {}
+    repeated: dict[str, list[str]] | None = None
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        key = name.lower()
+        value = value.strip(" \t")
+        if key not in values:
+            values[key] = value
+            continue
+        if key in _SINGLE:
+            raise refusal(400, "bad_request", f"The request has more than one {name} header.")
+        repeated = {} if repeated is None else repeated
+        repeated.setdefault(key, [values[key]]).append(value)
+        values[key] += "," + value
+    return RequestHeaders(values, repeated), values
+
+
+def _body_length(values: dict[str, str], *, http_1_1: bool) -> int:
+    length = values.get("content-length")
+    coding = values.get("transfer-encoding")
+    if coding is not None:
+        if length is not None or coding.lower() != "chunked" or not http_1_1:
+            raise refusal(400, "bad_request", "The framing of the request's body is not supported.")
+        return CHUNKED
+    if length is None:
+        return 0
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
+        raise refusal(400, "bad_request", "The Content-Length header is malformed.")
+    return int(length)
+
+
+def _keep_alive(connection: str | None, *, http_1_1: bool) -> bool:
+    if connection is None:
+        return http_1_1
+    options = [option.strip() for option in connection.lower().split(",")]
+    return "close" not in options and (http_1_1 or "keep-alive" in options)
+
+
+@lru_cache(256)
+def _is_host(host: str) -> bool:
+    return _HOST.fullmatch(host) is not None

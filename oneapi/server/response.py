@@ -1,0 +1,55 @@
+"""The head of a response as bytes. No I/O."""
+
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+class StatusLines:
+    """``HTTP/1.1 200 OK`` and the Date header, made once per second and status."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = b""
+        self._lines: dict[int, bytes] = {}
+
+    def date(self) -> bytes:
+        """The Date header, with its line end."""
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._lines.clear()
+            self._date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
+        return self._date
+
+    def for_status(self, status: int) -> bytes:
+        """Status line and Date header, each with its line end."""
+        date = self.date()
+        line = self._lines.get(status)
+        if line is None:
+            line = self._lines[status] = status_line(status, _REASONS.get(status, "Unknown")) + date
+        return line
+
+
+def status_line(status: int, reason: str) -> bytes:
+    """The first line of a response. Raises ValueError when ``reason`` would start a second one."""
+    if "\r" in reason or "\n" in reason:
+        raise ValueError("line breaks are not allowed in a reason")
+    return f"HTTP/1.1 {status} {reason}\r\n".encode("latin-1")
+
+
+def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """``headers`` as lines. Raises ValueError when a name or value would start a line of its own."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        raise ValueError("line breaks are not allowed in headers")
+    return text.encode("latin-1")
+
+
+def has_body(status: int) -> bool:
+    """Whether a response of this status has a body (and so a Content-Length or chunks)."""
+    return status not in (204, 304) and status >= 200
