@@ -28,6 +28,8 @@ Free software under the MIT License.
 Settings are environment variables, or lines of a file .env in the working directory.
 Usage: {USAGE}"""
 PRIVATE_PEERS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7,fe80::/10"
+# A proxy that the environment names for everything is not meant for this machine itself.
+LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 TEST_PROMPT = "Output only your specific model name with no additional text."
 
 
@@ -37,22 +39,6 @@ class ConfigError(Exception):
     def __init__(self, message: str, *, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentProxies:
-    """The proxies that ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY`` name; "" is none."""
-
-    http: str = field(default="", repr=False)
-    https: str = field(default="", repr=False)
-    no_proxy: tuple[str, ...] = ()
-
-    def choose(self, scheme: str, host: str, port: int) -> str:
-        """The proxy for an origin, or "". The machine itself is always reached directly."""
-        proxy = self.https if scheme == "https" else self.http
-        if not proxy or _is_loopback(host) or any(_matches(rule, host, port) for rule in self.no_proxy):
-            return ""
-        return proxy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +55,9 @@ class Settings:
     session_secret: str = field(default="", repr=False)  # "": `session_secret()` keeps one in a file
     session_secret_path: Path = Path("one-api.db.session-secret")
     relay_timeout_s: int = 0  # 0: no limit on a whole exchange
-    relay_proxy: str = field(default="", repr=False)
-    environment_proxies: EnvironmentProxies = EnvironmentProxies()
+    http_proxy: str = field(default="", repr=False)  # for http:// upstreams, "": none
+    https_proxy: str = field(default="", repr=False)  # for https:// upstreams
+    no_proxy: tuple[str, ...] = ()  # rules for the upstreams that are reached without them
     user_content_request_proxy: str = field(default="", repr=False)
     user_content_request_timeout_s: int = 30
     allow_private_urls: bool = False
@@ -88,19 +75,6 @@ class Settings:
     event_loop: str = "auto"
     time_zone: str = ""  # "": the system's
     warnings: tuple[str, ...] = ()  # to be logged once the log is open
-
-    def upstream_proxy(self, scheme: str, host: str, port: int) -> str:
-        """The proxy URL for an upstream origin, or "" for none. ``RELAY_PROXY`` beats the other variables."""
-        return self.relay_proxy or self.environment_proxies.choose(scheme, host, port)
-
-    def trusts(self, peer_ip: str) -> bool:
-        """Whether ``X-Forwarded-For`` of this peer is believed."""
-        try:
-            address = ipaddress.ip_address(peer_ip)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self.trusted_proxies)
 
 
 def load(argv: Sequence[str], environ: Mapping[str, str], cwd: Path) -> Settings:
@@ -172,6 +146,7 @@ def read(
     if beside is None and getattr(sys, "frozen", False):
         beside = Path(sys.executable).parent
     database_path = _database_path(values, cwd, beside)
+    http_proxy, https_proxy, no_proxy = _upstream_proxies(values)
     secret = values.text("SESSION_SECRET")
     if secret == "random_string":  # noqa: S105  the placeholder of many sample files
         values.warn("SESSION_SECRET=random_string is a placeholder and not used: a secret is generated")
@@ -187,8 +162,9 @@ def read(
         session_secret=secret,
         session_secret_path=database_path.with_name(database_path.name + ".session-secret"),
         relay_timeout_s=values.integer("RELAY_TIMEOUT", 0, 0, 86_400),
-        relay_proxy=values.proxy("RELAY_PROXY"),
-        environment_proxies=_environment_proxies(values),
+        http_proxy=http_proxy,
+        https_proxy=https_proxy,
+        no_proxy=no_proxy,
         user_content_request_proxy=values.proxy("USER_CONTENT_REQUEST_PROXY"),
         user_content_request_timeout_s=values.integer("USER_CONTENT_REQUEST_TIMEOUT", 30, 1, 86_400),
         allow_private_urls=values.flag("ALLOW_PRIVATE_URLS"),
@@ -322,16 +298,15 @@ def _time_zone(values: _Values) -> str:
     return name
 
 
-def _environment_proxies(values: _Values) -> EnvironmentProxies:
-    def first(name: str) -> str:
-        return values.proxy(name) or values.proxy(name.lower())
-
+def _upstream_proxies(values: _Values) -> tuple[str, str, tuple[str, ...]]:
+    """Proxy for ``http``, proxy for ``https``, exceptions. RELAY_PROXY has no exceptions."""
+    relay_proxy = values.proxy("RELAY_PROXY")
+    if relay_proxy:
+        return relay_proxy, relay_proxy, ()
+    http_proxy = values.proxy("HTTP_PROXY") or values.proxy("http_proxy")
+    https_proxy = values.proxy("HTTPS_PROXY") or values.proxy("https_proxy")
     rules = (values.text("NO_PROXY") or values.text("no_proxy")).lower().split(",")
-    return EnvironmentProxies(
-        http=first("HTTP_PROXY"),
-        https=first("HTTPS_PROXY"),
-        no_proxy=tuple(rule.strip() for rule in rules if rule.strip()),
-    )
+    return http_proxy, https_proxy, (*LOOPBACK, *(rule.strip() for rule in rules if rule.strip()))
 
 
 def _ignored(values: _Values) -> Iterable[str]:
@@ -340,33 +315,6 @@ def _ignored(values: _Values) -> Iterable[str]:
         harmless = value.lower() in ("", "false") or (name == "NODE_TYPE" and value != "slave")
         if not harmless:
             yield f"{name} is set but not used: {reason}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _matches(rule: str, host: str, port: int) -> bool:
-    if rule == "*":
-        return True
-    host = host.lower()
-    name, colon, rule_port = rule.rpartition(":")
-    if colon and rule_port.isdigit() and ":" not in name.strip("[]").replace("]", ""):
-        if int(rule_port) != port:
-            return False
-        rule = name
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(rule.strip("[]"), strict=False)
-    except ValueError:
-        pass  # a name on one side or on both
-    if rule.startswith(("*.", ".")):
-        return host.endswith(rule.removeprefix("*"))
-    return host == rule or host.endswith("." + rule)
 
 
 _DOTENV_LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][\w.]*)\s*=\s*(?P<value>.*)")

@@ -170,8 +170,8 @@ VARIABLES = (
         "TRUSTED_PROXIES",
         "networks, with commas, or none",
         "loopback and private networks",
-        "Peers whose X-Forwarded-For and X-Real-IP are believed.",
-        "信任其 X-Forwarded-For 与 X-Real-IP 的来源网段。",
+        "Peers whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+        "信任其 X-Forwarded-For 与 X-Forwarded-Proto 的来源网段。",
     ),
     Variable(
         "ONLY_ONE_LOG_FILE",

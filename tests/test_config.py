@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oneapi import __version__, variables
-from oneapi.config import ConfigError, Settings, load, parse_flags, read, session_secret
+from oneapi.config import PRIVATE_PEERS, ConfigError, Settings, load, parse_flags, read, session_secret
 
 
 def settings(directory: Path, **environ: str) -> Settings:
@@ -208,64 +208,34 @@ def test_a_dotenv_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         settings(tmp_path)
 
 
-PROXIES = [
-    ("https", "api.openai.com", 443, "http://p:1"),
-    ("http", "api.openai.com", 80, "http://plain:3128"),
-    ("https", "localhost", 443, ""),
-    ("https", "127.0.0.9", 443, ""),
-    ("https", "::1", 443, ""),
-    ("https", "corp.test", 443, ""),
-    ("https", "a.CORP.test", 443, ""),
-    ("https", "mycorp.test", 443, "http://p:1"),
-    ("https", "sub.only.test", 443, ""),
-    ("https", "only.test", 443, "http://p:1"),
-    ("https", "10.1.2.3", 443, ""),
-    ("https", "11.1.2.3", 443, "http://p:1"),
-    ("https", "port.test", 8443, ""),
-    ("https", "port.test", 443, "http://p:1"),
-    ("https", "fd00::5", 443, ""),
-]
-
-
-@pytest.mark.parametrize(("scheme", "host", "port", "proxy"), PROXIES)
-def test_the_usual_proxy_variables_apply_without_a_relay_proxy(
-    scheme: str, host: str, port: int, proxy: str, tmp_path: Path
-) -> None:
-    rules = "corp.test, *.only.test,10.0.0.0/8,port.test:8443,fd00::/8"
-    found = settings(tmp_path, HTTPS_PROXY="p:1", http_proxy="http://plain:3128", NO_PROXY=rules)
-    assert found.upstream_proxy(scheme, host, port) == proxy
+def test_the_usual_proxy_variables_apply_except_to_this_machine(tmp_path: Path) -> None:
+    found = settings(
+        tmp_path, HTTPS_PROXY="p:1", http_proxy="http://plain:3128", NO_PROXY="Corp.test, 10.0.0.0/8,"
+    )
+    assert (found.http_proxy, found.https_proxy) == ("http://plain:3128", "http://p:1")
+    assert found.no_proxy == ("localhost", "127.0.0.0/8", "::1", "corp.test", "10.0.0.0/8")
 
 
 def test_the_relay_proxy_applies_to_every_upstream(tmp_path: Path) -> None:
     found = settings(
         tmp_path, RELAY_PROXY="socks5://u:p@127.0.0.1:1080", HTTPS_PROXY="http://x:1", NO_PROXY="*"
     )
-    assert found.upstream_proxy("https", "localhost", 443) == "socks5://u:p@127.0.0.1:1080"
-    assert (
-        settings(tmp_path, HTTPS_PROXY="http://x:1", NO_PROXY="*").upstream_proxy("https", "a.test", 443)
-        == ""
-    )
+    assert found.http_proxy == found.https_proxy == "socks5://u:p@127.0.0.1:1080"
+    assert found.no_proxy == ()
 
 
 @pytest.mark.parametrize(
-    ("trusted", "peer", "believed"),
+    ("trusted", "networks"),
     [
-        ("", "127.0.0.1", True),
-        ("", "192.168.3.4", True),
-        ("", "::ffff:10.0.0.1", True),
-        ("", "8.8.8.8", False),
-        ("", "fe80::1", True),
-        ("", "not an address", False),
-        ("none", "127.0.0.1", False),
-        ("203.0.113.7, 2001:db8::/32", "203.0.113.7", True),
-        ("203.0.113.7, 2001:db8::/32", "2001:db8::9", True),
-        ("203.0.113.7, 2001:db8::/32", "127.0.0.1", False),
+        ("none", []),
+        ("203.0.113.7, 2001:db8::1/32", ["203.0.113.7/32", "2001:db8::/32"]),
+        ("", PRIVATE_PEERS.split(",")),
     ],
 )
-def test_forwarded_addresses_are_believed_from_trusted_peers_only(
-    trusted: str, peer: str, believed: bool, tmp_path: Path
-) -> None:
-    assert settings(tmp_path, TRUSTED_PROXIES=trusted).trusts(peer) is believed
+def test_trusted_proxies_are_addresses_or_networks(trusted: str, networks: list[str], tmp_path: Path) -> None:
+    assert [
+        str(network) for network in settings(tmp_path, TRUSTED_PROXIES=trusted).trusted_proxies
+    ] == networks
 
 
 def test_the_session_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
