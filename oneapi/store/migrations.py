@@ -20,7 +20,7 @@ from oneapi.store.routing import rebuild_abilities
 log = logging.getLogger(__name__)
 
 _RECORD = "oneapi_migrations"
-_TYPES = {"INTEGER": "integer", "AUTO": "integer", "TEXT": "text", "BOOL": "numeric", "FLOAT": "real"}
+_TYPES = {"INT": "integer", "AUTO": "integer", "TEXT": "text", "BOOL": "numeric", "FLOAT": "real"}
 
 
 def migrate(path: Path, *, busy_timeout_ms: int) -> None:
