@@ -29,6 +29,7 @@ class Lock:
         path = database.with_name(f"{database.name}.lock")
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._held = True
         except OSError as exc:
             raise StoreError(
                 f"the folder of the database {database} cannot be written: {exc.strerror}"
@@ -41,4 +42,6 @@ class Lock:
 
     def release(self) -> None:
         """Let the next process in."""
-        os.close(self._descriptor)
+        if self._held:
+            self._held = False
+            os.close(self._descriptor)

@@ -60,10 +60,12 @@ class Redemptions:
         """Whether there was such a code."""
         return await self._store.write(_delete, redemption_id)
 
-    async def redeem(self, key: str, user_id: int, *, now: int, content: Callable[[int], str]) -> int | None:
+    async def redeem(
+        self, key: str, user_id: int, *, now: int, content: Callable[[int], str], request_id: str = ""
+    ) -> int | None:
         """Add the code's quota to the user and mark the code used, in one transaction with its log row.
 
-        ``content`` makes the text of that row from the quota. The quota, or None when there is no such code.
+        ``content`` makes the text of that row from the quota; ``request_id`` is the row's, too. The quota, or None when there is no such code.
         Raises CodeUsedError.
         """
 
@@ -72,7 +74,8 @@ class Redemptions:
             if entry is not None and quota is not None:
                 entry.quota += quota
 
-        return await self._store.submit(partial(_redeem, key, user_id, now, content), applied=applied)
+        row = partial(_top_up, user_id, now=now, content=content, request_id=request_id)
+        return await self._store.submit(partial(_redeem, key, user_id, now, row), applied=applied)
 
 
 def _codes(query: Any) -> list[Redemption]:
@@ -99,7 +102,7 @@ def _delete(redemption_id: int) -> bool:
     return execute(_CODE.delete().where(_CODE.id == redemption_id)).rowcount > 0
 
 
-def _redeem(key: str, user_id: int, now: int, content: Callable[[int], str]) -> int | None:
+def _redeem(key: str, user_id: int, now: int, row: Callable[[str, int], Log]) -> int | None:
     code = _first(_CODE.key == key) if key else None
     if code is None:
         return None
@@ -109,17 +112,19 @@ def _redeem(key: str, user_id: int, now: int, content: Callable[[int], str]) -> 
     user = models.Users
     execute(user.update(quota=fn.COALESCE(user.quota, 0) + code.quota).where(user.id == user_id))
     names = rows(user.select(user.username).where(user.id == user_id))
-    insert_logs(connection(), [_top_up(user_id, names[0][0] if names else "", now, content(code.quota))])
+    insert_logs(connection(), [row(names[0][0] if names else "", code.quota)])
     return code.quota
 
 
-def _top_up(user_id: int, username: str, now: int, content: str) -> Log:
+def _top_up(
+    user_id: int, username: str, quota: int, *, now: int, content: Callable[[int], str], request_id: str
+) -> Log:
     return Log(
         id=0,
         user_id=user_id,
         created_at=now,
         type=LOG_TOPUP,
-        content=content,
+        content=content(quota),
         username=username,
         token_name="",
         model_name="",
@@ -127,7 +132,7 @@ def _top_up(user_id: int, username: str, now: int, content: str) -> Log:
         prompt_tokens=0,
         completion_tokens=0,
         channel=0,
-        request_id="",
+        request_id=request_id,
         elapsed_time=0,
         is_stream=False,
         system_prompt_reset=False,

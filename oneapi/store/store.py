@@ -7,6 +7,7 @@ repositories (``store.tokens``, ``store.users`` ...), which run their queries th
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -125,13 +126,19 @@ class Store:
         self._lock.release()
 
     async def _load(self) -> None:
-        users, tokens, channels, options, last = await self._readers.run(_everything)
-        for user in users:
-            self.index.put_user(user)
-        for token in tokens:
-            self.index.put_token(token)
-        self.index.put_channels(channels)
-        self.options.load(options)
+        collecting = gc.isenabled()
+        gc.disable()  # all of this stays: looking through it again and again doubles the time of a large start
+        try:
+            users, tokens, channels, options, last = await self._readers.run(_everything)
+            for user in users:
+                self.index.put_user(user)
+            for token in tokens:
+                self.index.put_token(token)
+            self.index.put_channels(channels)
+            self.options.load(options)
+        finally:
+            if collecting:
+                gc.enable()
         self.tokens.start_after(last["tokens"])
         self.channels.start_after(max(last["channels"], last["logs"]))
 
