@@ -1,10 +1,10 @@
-"""Answers as One API writes them: compact JSON, records with their fields in declared order, text escaped for HTML."""
+"""Answers as One API writes them: compact JSON, fields in declared order, text escaped for HTML."""
 
 from typing import Any
 
 import orjson
 
-from oneapi.store.records import ChannelRow, Log, Token, User
+from oneapi.store.records import ChannelRow, Log, Redemption, Token, User
 from oneapi.wire import Json
 
 # A reader that puts an answer into a page must not be able to leave its string.
@@ -126,4 +126,19 @@ def log_json(log: Log) -> Json:
         "elapsed_time": log.elapsed_time,
         "is_stream": log.is_stream,
         "system_prompt_reset": log.system_prompt_reset,
+    }
+
+
+def redemption_json(code: Redemption) -> Json:
+    """A redemption code with its key; ``count`` only means something in a request."""
+    return {
+        "id": code.id,
+        "user_id": code.user_id,
+        "key": code.key,
+        "status": code.status,
+        "name": code.name,
+        "quota": code.quota,
+        "created_time": code.created_time,
+        "redeemed_time": code.redeemed_time,
+        "count": 0,
     }

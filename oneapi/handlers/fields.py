@@ -1,7 +1,7 @@
 """Request bodies: a JSON object whose known fields have one type each.
 
-As in One API, names match in any case, unknown names are ignored and ``null`` counts as absent. A field of another
-type is an error: ``"5"`` and ``5.0`` are no integers.
+As in One API, names match in any case, unknown names are ignored and ``null`` counts as absent. A field of
+another type is an error: ``"5"`` and ``5.0`` are no integers.
 """
 
 from collections.abc import Callable, Mapping

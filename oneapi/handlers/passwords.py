@@ -7,10 +7,10 @@ import bcrypt
 from oneapi import tasks
 
 COST = 10
-# bcrypt itself never looks further. Passwords have at most 20 characters, so only long ones of four-byte characters
-# are cut, and they are cut alike when they are set and when they are checked.
+# bcrypt itself never looks further. Passwords have at most 20 characters, so only long ones of four-byte
+# characters are cut, and they are cut alike when they are set and when they are checked.
 MAX_BYTES = 72
-# What an unknown name is compared with, so that it takes as long as a wrong password. It is the hash of nothing known.
+# What the password for an unknown name is compared with: nothing known has this hash, but it takes as long.
 _NOBODY = "$2a$10$oBI6faEQ6eya7FRyKW8.Ju0W24pu67fJIqByYe2LEZAaeTNXCuSp."
 _AT_ONCE = 2
 
@@ -27,7 +27,7 @@ class Passwords:
             return await tasks.run_blocking(_hash, password)
 
     async def matches(self, password: str, stored: str) -> bool:
-        """Whether ``stored`` is a hash of ``password``. ``""``, for nobody, takes as long and never matches."""
+        """Whether ``stored`` is a hash of ``password``. ``""`` (nobody) takes as long and never matches."""
         async with self._slots:
             return await tasks.run_blocking(_matches, password, stored or _NOBODY) and bool(stored)
 

@@ -1,7 +1,7 @@
 """The browser's session: a signed cookie that names a user and the password it was opened with.
 
-The cookie holds no rights: the user is read again for each request, so a role, a ban or a deletion counts at once,
-and a new password ends every session that was opened with the old one.
+The cookie holds no rights: the user is read again for each request, so a role, a ban or a deletion counts at
+once, and a new password ends every session that was opened with the old one.
 """
 
 import base64
