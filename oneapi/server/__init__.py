@@ -2,7 +2,8 @@
 
 from oneapi.server.connection import Connection
 from oneapi.server.headers import RequestHeaders
+from oneapi.server.inflate import InflatingDelegate
 from oneapi.server.limits import Limits
 from oneapi.server.server import HTTPServer
 
-__all__ = ["Connection", "HTTPServer", "Limits", "RequestHeaders"]
+__all__ = ["Connection", "HTTPServer", "InflatingDelegate", "Limits", "RequestHeaders"]

@@ -51,6 +51,9 @@ class State(Enum):
     ENDED = 2  # answered, aborted, or the client is gone: whatever is sent now is dropped
 
 
+WAITING, BEGUN, ENDED = State  # Python 3.11 looks a member up ten times faster here than in its class
+
+
 class Connection(HTTPConnection):
     """The answer to one request. Tornado's ``HTTPConnection``, and a direct form for the relay:
 
@@ -71,7 +74,7 @@ class Connection(HTTPConnection):
         self._chunked = False
         self._muted = False  # HEAD, 204, 304: nothing may follow the head
         self._left: int | None = None  # what Content-Length has promised and was not sent yet
-        self.state = State.WAITING
+        self.state = WAITING
         self.close_callback: Callable[[], None] | None = None
         self.remote_ip = socket.remote_ip  # the peer; whoever trusts X-Forwarded-For may change it
         self.protocol = "http"
@@ -112,20 +115,23 @@ class Connection(HTTPConnection):
         """Send a whole answer."""
         if not self._may_begin():
             return
-        lines = header_lines(headers)
-        keep_alive = self._head.keep_alive and self._socket.may_stay_open()
-        length = b"Content-Length: %d\r\n" % len(body) if has_body(status) else b""
-        if self._head.start_line[0] == "HEAD" or not length:
+        socket = self._socket
+        keep_alive = self._head.keep_alive and socket.may_stay_open()
+        head = (
+            socket.status_lines.for_status(status),
+            header_lines(headers),
+            b"Content-Length: %d\r\n" % len(body) if has_body(status) else b"",
+            self._connection_line(keep_alive=keep_alive),
+        )
+        if self._head.start_line[0] == "HEAD" or not has_body(status):
             body = b""
-        connection = self._connection_line(keep_alive=keep_alive)
-        head = (self._socket.status_lines.for_status(status), lines, length, connection)
         if len(body) < _JOINED_BYTES:
-            self._socket.transport.write(b"".join((*head, body)))
+            socket.transport.write(b"".join((*head, body)))
         else:
-            self._socket.transport.write(b"".join(head))
-            self._socket.transport.write(body)
+            socket.transport.write(b"".join(head))
+            socket.transport.write(body)
         self._ended()
-        self._socket.answered(keep_alive=keep_alive)
+        socket.answered(keep_alive=keep_alive)
 
     def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send the head of an answer whose body follows with `send`."""
@@ -142,8 +148,8 @@ class Connection(HTTPConnection):
 
         It also resolves when the client is gone.
         """
-        if self.state is not State.BEGUN:
-            if self.state is State.WAITING:
+        if self.state is not BEGUN:
+            if self.state is WAITING:
                 raise RuntimeError("send() before begin()")
             return None
         if self._chunked:
@@ -156,8 +162,8 @@ class Connection(HTTPConnection):
 
     def end(self) -> None:
         """The body is complete."""
-        if self.state is not State.BEGUN:
-            if self.state is State.WAITING:
+        if self.state is not BEGUN:
+            if self.state is WAITING:
                 raise RuntimeError("end() before begin()")
             return
         if self._left:
@@ -171,18 +177,18 @@ class Connection(HTTPConnection):
 
     def abort(self) -> None:
         """Cut the connection: the client must not take what it got for a complete answer."""
-        if self.state is not State.ENDED:
+        if self.state is not ENDED:
             self._ended()
             self._socket.aborted()
 
     def invite_body(self) -> None:
         """Tell a client that asked (``Expect: 100-continue``) to send its body."""
-        if self._head.expects_continue and self.state is State.WAITING:
+        if self._head.expects_continue and self.state is WAITING:
             self._socket.transport.write(_CONTINUE)
 
     def probe(self) -> None:
         """Send something without a meaning, so that a client that is gone makes itself known by a reset."""
-        if self.state is State.WAITING:
+        if self.state is WAITING:
             if self._head.http_1_1:
                 # Clients must accept interim responses that they did not ask for (RFC 9110, 15.2).
                 self._socket.transport.write(_CONTINUE)
@@ -213,7 +219,7 @@ class Connection(HTTPConnection):
 
     def write(self, chunk: bytes) -> "asyncio.Future[None]":
         """Tornado's `send`."""
-        if self.state is State.ENDED:
+        if self.state is ENDED:
             return _closed()
         self.send(chunk)
         return self._flushed()
@@ -225,17 +231,17 @@ class Connection(HTTPConnection):
     # Both
 
     def _may_begin(self) -> bool:
-        if self.state is State.BEGUN:
+        if self.state is BEGUN:
             raise RuntimeError("the answer has already begun")
-        return self.state is State.WAITING
+        return self.state is WAITING
 
     def _ended(self) -> None:
-        self.state = State.ENDED
+        self.state = ENDED
         self.close_callback = None  # it usually leads back here: no work for the garbage collector
 
     def _frame(self, status: int, length: int | None, *, close: bool, connection: bool = True) -> bytes:
         """Decide how the body's end is told; the header lines for it, and the end of the head."""
-        self.state = State.BEGUN
+        self.state = BEGUN
         self._muted = self._head.start_line[0] == "HEAD" or not has_body(status)
         self._chunked = not self._muted and length is None and self._head.http_1_1
         self._left = None if self._muted else length

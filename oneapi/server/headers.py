@@ -19,10 +19,10 @@ class RequestHeaders(HTTPHeaders):
     ``Like-This`` when somebody looks at all of them.
     """
 
-    def __init__(self, values: dict[str, str], repeated: dict[str, list[str]] | None = None) -> None:
+    def __init__(self, values: dict[str, str], repeated: dict[str, list[str]]) -> None:
         # No super().__init__: it would build the two dicts this class does without.
         self._values = values  # lower-case name -> value; several values joined with a comma
-        self._repeated = repeated or {}  # lower-case name -> its values, when it came more than once
+        self._repeated = repeated  # lower-case name -> its values, when it came more than once
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]

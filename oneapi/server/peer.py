@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-import orjson
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate
 
 from oneapi import tasks
 from oneapi.errors import ClientError, GatewayError
 from oneapi.server.chunked import ChunkedBody
-from oneapi.server.connection import Connection, State
+from oneapi.server.connection import BEGUN, ENDED, Connection
 from oneapi.server.request import CHUNKED, Head, HeadReader, refusal
+from oneapi.server.response import error_body
 
 if TYPE_CHECKING:
     from oneapi.server.server import HTTPServer
@@ -36,6 +36,10 @@ class Phase(Enum):
     CLOSED = 4
 
 
+# Python 3.11 looks a member up ten times faster here than in its class.
+_HEAD, _BODY, _ANSWER, _LINGER, _CLOSED = Phase
+
+
 class Peer(asyncio.Protocol):
     """One client connection. Requests are answered one after the other; what is sent ahead waits, bounded."""
 
@@ -47,7 +51,7 @@ class Peer(asyncio.Protocol):
         self.remote_ip = ""
         self._server = server
         self._limits = server.limits
-        self._phase = Phase.HEAD
+        self._phase = _HEAD
         self._deadline = NEVER  # for the client, on the server's clock
         self._heads = HeadReader(server.limits)
         self._ahead = bytearray()  # what came in before its turn
@@ -82,9 +86,9 @@ class Peer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in."""
-        if self._phase is Phase.LINGER:
+        if self._phase is _LINGER:
             return
-        if self._phase is not Phase.ANSWER and not (self._ahead or self._must_wait()):
+        if self._phase is not _ANSWER and not (self._ahead or self._must_wait()):
             self._pump(data)
             return
         self._ahead += data
@@ -95,10 +99,10 @@ class Peer(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends no more, but it may still read: a request that is complete gets its answer."""
         self._read_all = True
-        if self._phase is Phase.ANSWER:
+        if self._phase is _ANSWER:
             self._look_after_soon(0)
             return True
-        return self._phase is not Phase.LINGER and bool(self._ahead or self._gated)
+        return self._phase is not _LINGER and bool(self._ahead or self._gated)
 
     def pause_writing(self) -> None:
         """The client takes its answer more slowly than it is made."""
@@ -109,11 +113,11 @@ class Peer(asyncio.Protocol):
         """The client has caught up."""
         self._writing_paused = False
         self._deadline = NEVER
-        if self._phase is Phase.HEAD:
+        if self._phase is _HEAD:
             self._deadline = self._server.now + self._limits.keep_alive_s
-        elif self._phase is Phase.BODY:
+        elif self._phase is _BODY:
             self._deadline = self._server.now + self._limits.body_s
-        elif self._phase is Phase.LINGER:
+        elif self._phase is _LINGER:
             self._deadline = self._server.now + self._limits.linger_s
         self._release()
         if self._ahead:
@@ -121,7 +125,7 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """The socket is gone, whoever closed it."""
-        self._phase = Phase.CLOSED
+        self._phase = _CLOSED
         self._ahead.clear()
         if self._connection is not None:
             self._drop(self._connection)
@@ -135,9 +139,9 @@ class Peer(asyncio.Protocol):
         self._pumping = True
         try:
             while data and not self._must_wait():
-                if self._phase is Phase.HEAD:
+                if self._phase is _HEAD:
                     data = self._read_head(data)
-                elif self._phase is Phase.BODY:
+                elif self._phase is _BODY:
                     data = self._read_body(data)
                 else:
                     break
@@ -145,21 +149,21 @@ class Peer(asyncio.Protocol):
             self._refuse(exc)
         finally:
             self._pumping = False
-        if data and self._phase in (Phase.HEAD, Phase.BODY, Phase.ANSWER):
+        if data and self._phase in (_HEAD, _BODY, _ANSWER):
             self._ahead += data
 
     def _resume(self) -> None:
         """An exchange or a wait has ended: go on with what came in meanwhile."""
-        if self._must_wait() or self._phase in (Phase.LINGER, Phase.CLOSED):
+        if self._must_wait() or self._phase in (_LINGER, _CLOSED):
             return
-        if self._ahead and self._phase is not Phase.ANSWER:
+        if self._ahead and self._phase is not _ANSWER:
             data = bytes(self._ahead)
             self._ahead.clear()
             self._pump(data)
         if self._reading_paused and len(self._ahead) < self._limits.read_ahead_bytes:
             self._reading_paused = False
             self.transport.resume_reading()
-        if self._read_all and self._phase in (Phase.HEAD, Phase.BODY) and not self._must_wait():
+        if self._read_all and self._phase in (_HEAD, _BODY) and not self._must_wait():
             self._close()
 
     def _must_wait(self) -> bool:
@@ -180,7 +184,7 @@ class Peer(asyncio.Protocol):
         connection = Connection(self, head, self._limits.body_bytes, self._limits.body_s)
         self._connection = connection
         self._left = head.length
-        self._phase = Phase.BODY if head.length else Phase.ANSWER
+        self._phase = _BODY if head.length else _ANSWER
         self._deadline = NEVER
         self._server.active_requests += 1
         try:
@@ -222,7 +226,7 @@ class Peer(asyncio.Protocol):
             self._left -= len(piece)
             complete = not self._left
         if complete:
-            self._phase = Phase.ANSWER
+            self._phase = _ANSWER
             self._deadline = NEVER
         else:
             self._deadline = self._server.now + connection.body_idle_s
@@ -240,7 +244,7 @@ class Peer(asyncio.Protocol):
         return rest
 
     def _piece_taken(self) -> None:
-        if self._phase is Phase.ANSWER:
+        if self._phase is _ANSWER:
             self._finish()
         elif self._connection is not None:
             self._deadline = self._server.now + self._connection.body_idle_s
@@ -280,18 +284,18 @@ class Peer(asyncio.Protocol):
         """Whether another request can follow the one being answered."""
         if self._server.draining or (self._read_all and not self._ahead):
             return False
-        return self._phase is Phase.ANSWER
+        return self._phase is _ANSWER
 
     def answered(self, *, keep_alive: bool) -> None:
         """The exchange's last byte has been written."""
         self._forget()
         if not keep_alive or self._server.draining:
-            if self._phase is Phase.ANSWER and not self._ahead:
+            if self._phase is _ANSWER and not self._ahead:
                 self._close()
             else:
                 self._linger()
             return
-        self._phase = Phase.HEAD
+        self._phase = _HEAD
         self._deadline = self._server.now + self._limits.keep_alive_s
         if not self._pumping and (self._ahead or self._read_all or self._reading_paused):
             # Not now: the next request is none of the business of the code that has ended this one.
@@ -300,7 +304,7 @@ class Peer(asyncio.Protocol):
     def aborted(self) -> None:
         """The exchange gives up."""
         self._forget()
-        self._phase = Phase.LINGER
+        self._phase = _LINGER
         self.transport.abort()
 
     def drained(self) -> "asyncio.Future[None] | None":
@@ -315,7 +319,7 @@ class Peer(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close or cut the connection when one of its limits has passed. Called every now and then."""
-        if self._writing_paused or self._phase is Phase.LINGER:
+        if self._writing_paused or self._phase is _LINGER:
             unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self._unsent = unsent
@@ -327,13 +331,13 @@ class Peer(asyncio.Protocol):
 
     def retire(self) -> None:
         """The server stops: leave at once if no request is under way."""
-        if self._phase is Phase.HEAD and not self._heads.started and not self._ahead:
+        if self._phase is _HEAD and not self._heads.started and not self._ahead:
             self._close()
 
     def _expire(self) -> None:
-        if self._writing_paused or self._phase is Phase.LINGER:
+        if self._writing_paused or self._phase is _LINGER:
             self.transport.abort()
-        elif self._phase is Phase.BODY or self._heads.started:
+        elif self._phase is _BODY or self._heads.started:
             self._refuse(refusal(408, "request_timeout", "The request took too long to arrive."))
         else:
             self._close()
@@ -343,23 +347,14 @@ class Peer(asyncio.Protocol):
     def _refuse(self, error: GatewayError) -> None:
         """Answer in the application's place, and take no more requests."""
         connection = self._connection
-        begun = connection is not None and connection.state is State.BEGUN
+        begun = connection is not None and connection.state is BEGUN
         self._linger(shut=False)
         if connection is not None:
             self._drop(connection)
         if begun:
             self.transport.abort()
             return
-        body = orjson.dumps(
-            {
-                "error": {
-                    "message": error.message,
-                    "type": error.type,
-                    "param": error.param,
-                    "code": error.code,
-                }
-            }
-        )
+        body = error_body(error)
         self.transport.write(
             b"%bContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
             % (self.status_lines.for_status(error.status), len(body), body)
@@ -380,7 +375,7 @@ class Peer(asyncio.Protocol):
         """End an exchange that the application has not ended, and tell it."""
         delegate = self._delegate
         tell = connection.close_callback if delegate is None else delegate.on_connection_close
-        connection.state = State.ENDED
+        connection.state = ENDED
         connection.close_callback = None
         self._forget()
         if tell is not None:
@@ -401,7 +396,7 @@ class Peer(asyncio.Protocol):
 
     def _linger(self, *, shut: bool = True) -> None:
         """Let the client finish writing, or it may be told of a reset before it has read the answer."""
-        self._phase = Phase.LINGER
+        self._phase = _LINGER
         self._deadline = self._server.now + self._limits.linger_s
         self._unsent = self.transport.get_write_buffer_size() + 1
         self._ahead.clear()
@@ -419,7 +414,7 @@ class Peer(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close as soon as everything has been sent."""
-        self._phase = Phase.LINGER
+        self._phase = _LINGER
         self._deadline = self._server.now + self._limits.linger_s
         self._unsent = self.transport.get_write_buffer_size() + 1
         self.transport.close()

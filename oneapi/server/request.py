@@ -124,7 +124,7 @@ def parse_head(head: bytes, limits: Limits) -> Head:
     if len(lines) > limits.header_count + 1:
         raise refusal(431, "too_many_headers", "The request has too many headers.")
     start_line = _start_line(lines[0], limits)
-    headers, values = _fields(lines)
+    values, repeated = _fields(lines[1:])
     http_1_1 = start_line[2] == "HTTP/1.1"
     if start_line[1][0] != "/":
         start_line = _origin_form(start_line, values)
@@ -139,7 +139,7 @@ def parse_head(head: bytes, limits: Limits) -> Head:
         raise refusal(417, "expectation_failed", "Only Expect: 100-continue is supported.")
     return Head(
         start_line,
-        headers,
+        RequestHeaders(values, repeated),
         _body_length(values, http_1_1=http_1_1),
         _keep_alive(values.get("connection"), http_1_1=http_1_1),
         expect is not None and http_1_1,
@@ -151,14 +151,15 @@ def _start_line(line: str, limits: Limits) -> RequestStartLine:
     parts = line.split(" ")
     if len(parts) != 3:
         raise refusal(400, "bad_request", "The request line is malformed.")
-    method, target, version = parts
+    start_line = RequestStartLine._make(parts)
+    method, target, version = start_line
     if len(target) > limits.target_bytes:
         raise refusal(414, "uri_too_long", "The request target is too long.")
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         raise refusal(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are supported.")
     if method == "CONNECT":
         raise refusal(405, "method_not_allowed", "This server is not a proxy.")
-    return RequestStartLine(method, target, version)
+    return start_line
 
 
 def _origin_form(start_line: RequestStartLine, values: dict[str, str]) -> RequestStartLine:
@@ -175,22 +176,20 @@ def _origin_form(start_line: RequestStartLine, values: dict[str, str]) -> Reques
     return RequestStartLine(method, path if path.startswith("/") else "/" + path, version)
 
 
-def _fields(lines: list[str]) -> tuple[RequestHeaders, dict[str, str]]:
-    values: dict[str, str] = {}
-    repeated: dict[str, list[str]] | None = None
-    for line in lines[1:]:
-        name, _, value = line.partition(":")
-        key = name.lower()
-        value = value.strip(" \t")
-        if key not in values:
-            values[key] = value
-            continue
-        if key in _SINGLE:
-            raise refusal(400, "bad_request", f"The request has more than one {name} header.")
-        repeated = {} if repeated is None else repeated
-        repeated.setdefault(key, [values[key]]).append(value)
-        values[key] += "," + value
-    return RequestHeaders(values, repeated), values
+def _fields(lines: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Lower-case names with their values, joined; and the single values of those that came repeatedly."""
+    fields = [line.partition(":") for line in lines]
+    values = {name.lower(): value.strip(" \t") for name, _, value in fields}
+    repeated: dict[str, list[str]] = {}
+    if len(values) < len(fields):
+        for name, _, value in fields:
+            repeated.setdefault(name.lower(), []).append(value.strip(" \t"))
+        repeated = {name: several for name, several in repeated.items() if len(several) > 1}
+        for name, several in repeated.items():
+            if name in _SINGLE:
+                raise refusal(400, "bad_request", f"The request has more than one {name} header.")
+            values[name] = ",".join(several)
+    return values, repeated
 
 
 def _body_length(values: dict[str, str], *, http_1_1: bool) -> int:

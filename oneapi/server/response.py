@@ -5,6 +5,10 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 
+import orjson
+
+from oneapi.errors import GatewayError
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -39,6 +43,12 @@ def status_line(status: int, reason: str) -> bytes:
     if "\r" in reason or "\n" in reason:
         raise ValueError("line breaks are not allowed in a reason")
     return f"HTTP/1.1 {status} {reason}\r\n".encode("latin-1")
+
+
+def error_body(error: GatewayError) -> bytes:
+    """The error as JSON, for answers that the server gives in the application's place."""
+    content = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return orjson.dumps({"error": content})
 
 
 def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
