@@ -382,3 +382,8 @@ def session_secret(settings: Settings) -> str:
         os.fsync(file.fileno())
     unfinished.replace(path)
     return made
+
+
+def of_process() -> Settings:
+    """`load` for this process."""
+    return load(sys.argv[1:], os.environ, Path.cwd())

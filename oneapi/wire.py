@@ -69,7 +69,7 @@ class Call:
     content_type: str = "application/json"
     accept: str = ""  # the client's Accept header
     stream: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names: "anthropic-beta", ...
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)  # the client's, lower-case names
     now: int = 0  # Unix seconds
     id: str = ""  # the exchange's id, for answers that need one
 

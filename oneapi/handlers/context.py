@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from oneapi.config import Settings
 from oneapi.relay.pipeline import Pipeline
+from oneapi.relay.proxy import RawProxy
 from oneapi.relay.tester import ChannelTester
 from oneapi.store.store import Store
 
@@ -15,4 +16,5 @@ class Context:
     settings: Settings
     store: Store
     pipeline: Pipeline
+    proxy: RawProxy
     tester: ChannelTester
