@@ -27,7 +27,7 @@ class InflatingDelegate(HTTPMessageDelegate):
         self._inner = inner
         self._connection = connection
         self._allowed = limit_bytes
-        self._inflater: "zlib._Decompress | None" = None
+        self._inflater: zlib._Decompress | None = None
         self._over = False  # answered here, or the client is gone
 
     def headers_received(
