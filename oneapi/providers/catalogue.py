@@ -48,8 +48,9 @@ def custom_model(name: str) -> Json:
     return _model(name, "custom", None)
 
 
+_PROXY_TYPE = "43"
 MODELS_BY_CHANNEL_TYPE: Mapping[str, Sequence[str] | None] = {
-    number: entry["models"] for number, entry in sorted(_TYPES.items())
+    number: None if number == _PROXY_TYPE else entry["models"] for number, entry in sorted(_TYPES.items())
 }
 """Names by channel type, keys in the order of One API's answer; None for the proxy type, which has no list."""
 
