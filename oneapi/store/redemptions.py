@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,8 @@ class Redemptions:
     ) -> int | None:
         """Add the code's quota to the user and mark the code used, in one transaction with its log row.
 
-        ``content`` makes the text of that row from the quota; ``request_id`` is the row's, too. The quota, or None when there is no such code.
-        Raises CodeUsedError.
+        ``content`` makes the text of that row from the quota, ``request_id`` is stored with it. The quota, or None
+        when there is no such code. Raises CodeUsedError.
         """
 
         def applied(quota: int | None) -> None:
@@ -74,8 +75,8 @@ class Redemptions:
             if entry is not None and quota is not None:
                 entry.quota += quota
 
-        row = partial(_top_up, user_id, now=now, content=content, request_id=request_id)
-        return await self._store.submit(partial(_redeem, key, user_id, now, row), applied=applied)
+        command = partial(_redeem, key, _top_up(user_id, now, request_id), content)
+        return await self._store.submit(command, applied=applied)
 
 
 def _codes(query: Any) -> list[Redemption]:
@@ -102,30 +103,29 @@ def _delete(redemption_id: int) -> bool:
     return execute(_CODE.delete().where(_CODE.id == redemption_id)).rowcount > 0
 
 
-def _redeem(key: str, user_id: int, now: int, row: Callable[[str, int], Log]) -> int | None:
+def _redeem(key: str, log: Log, content: Callable[[int], str]) -> int | None:
     code = _first(_CODE.key == key) if key else None
     if code is None:
         return None
     if code.status != STATUS_ENABLED:
         raise CodeUsedError(f"redemption code {code.id} has status {code.status}")
-    execute(_CODE.update(status=REDEMPTION_USED, redeemed_time=now).where(_CODE.id == code.id))
+    execute(_CODE.update(status=REDEMPTION_USED, redeemed_time=log.created_at).where(_CODE.id == code.id))
     user = models.Users
-    execute(user.update(quota=fn.COALESCE(user.quota, 0) + code.quota).where(user.id == user_id))
-    names = rows(user.select(user.username).where(user.id == user_id))
-    insert_logs(connection(), [row(names[0][0] if names else "", code.quota)])
+    execute(user.update(quota=fn.COALESCE(user.quota, 0) + code.quota).where(user.id == log.user_id))
+    names = rows(user.select(user.username).where(user.id == log.user_id))
+    username = names[0][0] if names else ""
+    insert_logs(connection(), [replace(log, username=username, content=content(code.quota))])
     return code.quota
 
 
-def _top_up(
-    user_id: int, username: str, quota: int, *, now: int, content: Callable[[int], str], request_id: str
-) -> Log:
+def _top_up(user_id: int, now: int, request_id: str) -> Log:
     return Log(
         id=0,
         user_id=user_id,
         created_at=now,
         type=LOG_TOPUP,
-        content=content(quota),
-        username=username,
+        content="",
+        username="",
         token_name="",
         model_name="",
         quota=0,

@@ -127,7 +127,7 @@ class Store:
 
     async def _load(self) -> None:
         collecting = gc.isenabled()
-        gc.disable()  # all of this stays: looking through it again and again doubles the time of a large start
+        gc.disable()  # all of this stays; looking through it again and again doubles the time
         try:
             users, tokens, channels, options, last = await self._readers.run(_everything)
             for user in users:

@@ -1,4 +1,4 @@
-"""A new store with a user, a token and a channel, and a store on a copy of a database of the reference program."""
+"""A new store with a user, a token and a channel; a store on a copy of the reference program's database."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -25,7 +25,9 @@ def reference_path(path: Path) -> Path:
 @pytest.fixture
 async def store(path: Path) -> AsyncIterator[Store]:
     opened = await Store.open(path)
-    await opened.users.insert({"username": "ann", "password": "x", "quota": 1000, "access_token": "t1", "aff_code": "a1"})
+    await opened.users.insert(
+        {"username": "ann", "password": "x", "quota": 1000, "access_token": "t1", "aff_code": "a1"}
+    )
     await opened.tokens.insert({"user_id": 1, "key": "k1", "name": "main", "remain_quota": 500})
     await opened.channels.insert([{"type": 1, "name": "up", "key": "sk", "models": "gpt-4o,gpt-4o-mini"}])
     yield opened

@@ -22,12 +22,20 @@ CHANNEL = "SELECT used_quota FROM channels WHERE id = 1"
 
 async def until_logged(path: Path, rows: int) -> None:
     """Wait until another program sees ``rows`` rows in the log."""
-    while sql(path, "SELECT COUNT(*) FROM logs")[0][0] < rows:
+    while sql(path, "SELECT COUNT(*) FROM logs")[0][0] < rows:  # noqa: ASYNC110  a database has no event to wait for
         await asyncio.sleep(0.001)
 
 
 async def test_a_charge_reaches_user_token_channel_and_log(store: Store, path: Path) -> None:
-    row = log(content="倍率", username="ann", token_name="main", model_name="gpt-4o", quota=30, channel=1, is_stream=True)
+    row = log(
+        content="倍率",
+        username="ann",
+        token_name="main",
+        model_name="gpt-4o",
+        quota=30,
+        channel=1,
+        is_stream=True,
+    )
     store.settle(settlement(30, log=row, settled_at=NOW + 5))
     await store.flush()
     assert sql(path, COUNTERS) == [(970, 30, 1)]
@@ -35,7 +43,9 @@ async def test_a_charge_reaches_user_token_channel_and_log(store: Store, path: P
     assert sql(path, CHANNEL) == [(30,)]
     (stored,) = await store.logs.page(LogFilter(), offset=0, limit=9)
     assert stored == log(**{name: getattr(row, name) for name in row.__slots__} | {"id": 1})
-    assert sql(path, "SELECT typeof(is_stream), is_stream, system_prompt_reset FROM logs") == [("integer", 1, 0)]
+    assert sql(path, "SELECT typeof(is_stream), is_stream, system_prompt_reset FROM logs") == [
+        ("integer", 1, 0)
+    ]
 
 
 async def test_an_unlimited_token_counts_its_use_but_keeps_its_balance(store: Store, path: Path) -> None:
@@ -74,7 +84,11 @@ async def test_sums_agree_to_the_unit_under_load(reference: Store, reference_pat
     before = {table: dict(sql(reference_path, f"SELECT id, used_quota FROM {table}")) for table in spent}
     for _ in range(60):
         for _ in range(random_.randrange(100)):
-            user, token, channel = random_.randrange(1, 14), random_.randrange(1, 29), random_.randrange(1, 13)
+            user, token, channel = (
+                random_.randrange(1, 14),
+                random_.randrange(1, 29),
+                random_.randrange(1, 13),
+            )
             quota = random_.randrange(0, 5000)
             reference.settle(settlement(quota, user_id=user, token_id=token, channel_id=channel))
             for table, key in (("users", user), ("tokens", token), ("channels", channel)):
@@ -83,7 +97,9 @@ async def test_sums_agree_to_the_unit_under_load(reference: Store, reference_pat
     await reference.flush()
     for table, expected in spent.items():
         after = dict(sql(reference_path, f"SELECT id, used_quota FROM {table}"))
-        assert {key: after[key] - before[table][key] for key in after} == {key: expected[key] for key in after}
+        assert {key: after[key] - before[table][key] for key in after} == {
+            key: expected[key] for key in after
+        }
     logged = sql(reference_path, "SELECT user_id, SUM(quota) FROM logs WHERE id > 404 GROUP BY user_id")
     assert dict(logged) == spent["users"]
 
@@ -96,7 +112,9 @@ async def test_a_charge_is_on_disk_soon_without_anybody_waiting(store: Store, pa
     assert time.monotonic() - started < 2
 
 
-async def test_many_charges_do_not_wait_for_the_clock(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_charges_do_not_wait_for_the_clock(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("oneapi.store.writer.COLLECT_S", 3600)
     for _ in range(500):
         store.settle(settlement())
@@ -125,7 +143,9 @@ def limit_pages(pages: int) -> None:
 
 
 @pytest.mark.expected_log("charges cannot be written, they wait in memory", "charges are written again")
-async def test_a_full_disk_loses_and_doubles_nothing(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_loses_and_doubles_nothing(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("oneapi.store.writer.RETRY_S", 0.01)
     big = log(content="x" * 20_000)
     await store.write(limit_pages, 0)
@@ -137,7 +157,9 @@ async def test_a_full_disk_loses_and_doubles_nothing(store: Store, path: Path, m
         await store.users.update(1, {"quota": 77_000})
     store.settle(settlement(10, log=big))
     assert store.index.users[1].quota == 1000, "the edit that failed is taken back"
-    assert [row.username for row in await store.users.page(offset=0, limit=9)] == ["ann"], "one can still look"
+    assert [row.username for row in await store.users.page(offset=0, limit=9)] == ["ann"], (
+        "one can still look"
+    )
     assert sql(path, COUNTERS) == [(1000, 0, 0)]
     # The writer refuses commands while it fails, so the limit goes through its own connection from here.
     store._writer._connection.execute("PRAGMA max_page_count = 1000000")
@@ -146,8 +168,12 @@ async def test_a_full_disk_loses_and_doubles_nothing(store: Store, path: Path, m
     await store.flush()
 
 
-@pytest.mark.expected_log("charges cannot be written", "settlements could not be written before the end count=1")
-async def test_closing_ends_even_when_the_disk_stays_full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.expected_log(
+    "charges cannot be written", "settlements could not be written before the end count=1"
+)
+async def test_closing_ends_even_when_the_disk_stays_full(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("oneapi.store.writer.RETRY_S", 0.01)
     await store.write(limit_pages, 0)
     store.settle(settlement(log=log(content="x" * 50_000)))
@@ -156,7 +182,9 @@ async def test_closing_ends_even_when_the_disk_stays_full(store: Store, monkeypa
 
 @pytest.mark.expected_log("a log row cannot be stored user_id=1")
 @pytest.mark.parametrize("bad", [{"model_name": "\ud800"}, {"prompt_tokens": 1 << 70}])
-async def test_a_row_that_no_column_takes_does_not_hold_up_the_others(store: Store, path: Path, bad: dict[str, object]) -> None:
+async def test_a_row_that_no_column_takes_does_not_hold_up_the_others(
+    store: Store, path: Path, bad: dict[str, object]
+) -> None:
     store.settle(settlement(1))
     store.settle(settlement(10, log=log(**bad)))
     store.settle(settlement(100))
@@ -165,7 +193,9 @@ async def test_a_row_that_no_column_takes_does_not_hold_up_the_others(store: Sto
     assert sql(path, "SELECT quota FROM logs ORDER BY id") == [(1,), (100,)]
 
 
-@pytest.mark.expected_log("a log row cannot be stored", "a charge cannot be stored user_id=1 token_id=1 channel_id=1")
+@pytest.mark.expected_log(
+    "a log row cannot be stored", "a charge cannot be stored user_id=1 token_id=1 channel_id=1"
+)
 async def test_an_impossible_charge_is_reported_and_left_out(store: Store, path: Path) -> None:
     store.settle(settlement(1 << 70))
     store.settle(settlement(5))
@@ -176,7 +206,10 @@ async def test_an_impossible_charge_is_reported_and_left_out(store: Store, path:
 @pytest.mark.timeout(60)
 def test_a_killed_process_leaves_counters_that_equal_the_log(path: Path) -> None:
     program = subprocess.Popen(
-        [sys.executable, "-m", "tests.store.crash", path], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-m", "tests.store.crash", path],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
     assert program.stdout is not None
     with program:
