@@ -74,12 +74,12 @@ class Stage:
         return self.post("/v1/chat/completions", {"model": self.model, "messages": HELLO, **fields})
 
     def logs(self) -> list[Json]:
-        """What was charged for this test, newest first."""
+        """What was charged for this test so far, newest first."""
         return self.admin.logs(token_name=self.token.name)
 
     def log(self) -> Json:
         """The only row that was charged."""
-        (row,) = self.logs()
+        (row,) = self.admin.wait_for_logs(1, token_name=self.token.name)
         return row
 
     def spent(self) -> int:

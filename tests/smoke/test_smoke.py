@@ -59,7 +59,7 @@ def test_from_the_first_start_to_a_paid_answer_and_on_after_a_restart(
             text, request_id = say(api, "m")
             assert text == "Hello, world"
             assert len(api.embeddings.create(model="e", input=["a", "b"]).data) == 2
-        rows = admin.logs()
+        rows = admin.wait_for_logs(3)
         assert [row["quota"] for row in rows] == [13 * RATIO, 20 * RATIO, 20 * RATIO]
         assert rows[1]["request_id"] == request_id
         spent = sum(row["quota"] for row in rows)
@@ -85,7 +85,7 @@ def test_a_vendor_without_usage_is_counted_with_the_vocabularies_inside(
         with client(program, token) as api:
             for model in ("gpt-4o", "gpt-4"):
                 assert say(api, model)[0] == "Hello, world"
-        counts = [(row["prompt_tokens"], row["completion_tokens"]) for row in admin.logs()]
+        counts = [(row["prompt_tokens"], row["completion_tokens"]) for row in admin.wait_for_logs(2)]
         assert counts == [(8, 3), (8, 3)]
 
 
@@ -100,7 +100,7 @@ def test_a_real_model_answers_through_it(tmp_path: Path, pytestconfig: pytest.Co
             plain = api.chat.completions.create(model=llama.MODEL, messages=HELLO, max_tokens=8)
             assert say(api, llama.MODEL)[0]
         assert plain.usage is not None
-        streamed, first = admin.logs()
+        streamed, first = admin.wait_for_logs(2)
         assert first["prompt_tokens"] == streamed["prompt_tokens"] == plain.usage.prompt_tokens
         assert first["quota"] == plain.usage.total_tokens * RATIO
 

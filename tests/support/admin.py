@@ -1,6 +1,7 @@
 """The management API as an administrator's script uses it: a cookie, JSON in, the envelope's data out."""
 
 import http.client
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -121,4 +122,15 @@ class Admin:
     def logs(self, **filters: object) -> list[Json]:
         """The consume log's first page, newest first."""
         rows: list[Json] = self.call("GET", "/api/log/?" + urlencode({"p": 0, "type": 2, **filters}))
+        return rows
+
+    def wait_for_logs(self, count: int, **filters: object) -> list[Json]:
+        """The same as soon as there are ``count`` rows.
+
+        What is counted here, or belongs to a client who left, is settled a moment after the answer.
+        """
+        deadline = time.monotonic() + 10
+        while len(rows := self.logs(**filters)) < count:
+            assert time.monotonic() < deadline, f"{len(rows)} of {count} log rows"
+            time.sleep(0.02)
         return rows

@@ -150,6 +150,7 @@ class Program:
             self.stop()
         else:
             self.kill()
+            sys.stderr.write(self.output)  # a failing test shows it
 
 
 def run_once(

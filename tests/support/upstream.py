@@ -20,8 +20,6 @@ from typing import Any, TypeAlias
 import httptools
 import orjson
 
-Behaviour: TypeAlias = "Callable[[Exchange], Awaitable[None]]"
-
 
 @dataclass(eq=False)
 class Seen:
@@ -119,6 +117,9 @@ class Exchange:
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+
+Behaviour: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 class Upstream:
