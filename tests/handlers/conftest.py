@@ -144,7 +144,7 @@ async def service(settings: Settings) -> AsyncIterator[Service]:
         proxy=None,  # type: ignore[arg-type]
         tester=ChannelTester(upstream, settings.test_prompt),
     )
-    server = HTTPServer(application(context))
+    server = HTTPServer(await tasks.run_blocking(application, context))  # it reads files
     await server.start("127.0.0.1", 0)
     yield Service(server.url, store, context, server)
     await server.stop(1.0)
