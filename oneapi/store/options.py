@@ -93,7 +93,7 @@ class Options:
 
     def load(self, stored: dict[str, str]) -> None:
         """Take over the rows of the database; model ratios that they lack are listed with their defaults."""
-        ratios = {key: _json(_default_ratios()[name]) for key, name in _RATIO_KEYS.items()}
+        ratios = {key: _json(default_ratios()[name]) for key, name in _RATIO_KEYS.items()}
         self.values = {**_DEFAULTS, **ratios, **stored}
         if "ModelRatio" in stored:
             self.values["ModelRatio"] = _with_defaults(stored["ModelRatio"])
@@ -158,7 +158,8 @@ class Options:
 
 
 @cache
-def _default_ratios() -> dict[str, Any]:
+def default_ratios() -> dict[str, Any]:
+    """The shipped prices; read from disk once."""
     found: dict[str, Any] = orjson.loads(resources.read(_RATIOS_FILE))
     return found
 
@@ -169,7 +170,7 @@ def _with_defaults(text: str) -> str:
         stored = orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-    return _json({**_default_ratios()["model_ratio"], **stored}) if isinstance(stored, dict) else text
+    return _json({**default_ratios()["model_ratio"], **stored}) if isinstance(stored, dict) else text
 
 
 def _json(ratios: dict[str, Any]) -> str:

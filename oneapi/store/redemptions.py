@@ -66,8 +66,8 @@ class Redemptions:
     ) -> int | None:
         """Add the code's quota to the user and mark the code used, in one transaction with its log row.
 
-        ``content`` makes the text of that row from the quota, ``request_id`` is stored with it. The quota, or None
-        when there is no such code. Raises CodeUsedError.
+        ``content`` makes the text of that row from the quota, ``request_id`` is stored with it. The quota, or
+        None when there is no such code. Raises CodeUsedError.
         """
 
         def applied(quota: int | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -21,7 +22,7 @@ from oneapi.store.index import Index
 from oneapi.store.lock import Lock
 from oneapi.store.logs import Logs
 from oneapi.store.migrations import migrate
-from oneapi.store.options import Options
+from oneapi.store.options import Options, default_ratios
 from oneapi.store.reader import Readers
 from oneapi.store.records import Settlement
 from oneapi.store.redemptions import Redemptions
@@ -62,16 +63,9 @@ class Store:
 
         Raises StoreError when the file cannot be used, or another process uses it.
         """
-        lock = Lock(path)
-        try:
-            await asyncio.get_running_loop().run_in_executor(
-                None, partial(migrate, path, busy_timeout_ms=busy_timeout_ms)
-            )
-            writer = Writer(connect(path, busy_timeout_ms=busy_timeout_ms))
-        except StoreError:
-            lock.release()
-            raise
-        store = cls(lock, writer, Readers(path, busy_timeout_ms=busy_timeout_ms))
+        loop = asyncio.get_running_loop()
+        lock, connection = await loop.run_in_executor(None, _prepare, path, busy_timeout_ms)
+        store = cls(lock, Writer(connection), Readers(path, busy_timeout_ms=busy_timeout_ms))
         try:
             await store._load()
         except BaseException:
@@ -123,7 +117,7 @@ class Store:
         """Flush, checkpoint, close all connections."""
         await self._readers.close()
         await self._writer.close()
-        self._lock.release()
+        await asyncio.get_running_loop().run_in_executor(None, self._lock.release)
 
     async def _load(self) -> None:
         collecting = gc.isenabled()
@@ -141,6 +135,18 @@ class Store:
                 gc.enable()
         self.tokens.start_after(last["tokens"])
         self.channels.start_after(max(last["channels"], last["logs"]))
+
+
+def _prepare(path: Path, busy_timeout_ms: int) -> tuple[Lock, sqlite3.Connection]:
+    """Everything about opening that touches a disk, away from the event loop."""
+    default_ratios()
+    lock = Lock(path)
+    try:
+        migrate(path, busy_timeout_ms=busy_timeout_ms)
+        return lock, connect(path, busy_timeout_ms=busy_timeout_ms)
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _everything() -> tuple[Any, ...]:
