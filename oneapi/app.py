@@ -7,6 +7,9 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
 from oneapi import __version__, config, log, tasks
 from oneapi.billing.ledger import Ledger
@@ -21,7 +24,7 @@ from oneapi.relay.pipeline import Parts, Pipeline
 from oneapi.relay.proxy import RawProxy
 from oneapi.relay.route import Router
 from oneapi.relay.tester import ChannelTester
-from oneapi.server import HTTPServer, Limits
+from oneapi.server import Connection, HTTPServer, InflatingDelegate, Limits
 from oneapi.store import StoreError
 from oneapi.store.store import Store
 from oneapi.upstream.client import Client
@@ -85,7 +88,8 @@ async def _started(settings: Settings, store: Store) -> App:
         tester=ChannelTester(upstream, settings.test_prompt),
     )
     limits = Limits(body_bytes=settings.max_request_body_bytes)
-    server = HTTPServer(FrontDoor(context, application(context)), limits=limits)
+    door = FrontDoor(context, application(context), partial(_inflating, limit_bytes=limits.body_bytes))
+    server = HTTPServer(door, limits=limits)
     try:
         await server.start(settings.listen_address, settings.port)
     except OSError as exc:
@@ -95,6 +99,13 @@ async def _started(settings: Settings, store: Store) -> App:
         )
         raise StartError(text) from exc
     return App(settings, store, ledger, upstream, server, root_created)
+
+
+def _inflating(
+    inner: HTTPMessageDelegate, connection: HTTPConnection, *, limit_bytes: int
+) -> HTTPMessageDelegate:
+    assert isinstance(connection, Connection)  # noqa: S101  only our server calls the front door
+    return InflatingDelegate(inner, connection, limit_bytes)
 
 
 async def _ensure_root(settings: Settings, store: Store) -> bool:

@@ -9,12 +9,12 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 
 def client_ip(headers: HTTPHeaders, peer: str, trusted: Networks) -> str:
-    """The client's address: ``peer``, or what trusted proxies say in X-Forwarded-For about whom they forward.
+    """The client's address: ``peer``, or what trusted proxies say (X-Forwarded-For, X-Real-IP) about theirs.
 
     Each proxy appends whom it heard from, so the list is read from its end: the first address that is no
     trusted proxy is the client, and what stands before it may be forged.
     """
-    forwarded = headers.get("X-Forwarded-For")
+    forwarded = headers.get("X-Forwarded-For") or headers.get("X-Real-IP")
     if not forwarded or not _trusts(peer, trusted):
         return peer
     client = peer

@@ -128,6 +128,7 @@ STATUS_OF_WORD = {
     "forbidden": 403,
     "invalid_request_error": 400,
 }
+BAD_GATEWAY = 502  # for a failure that does not say which one it is
 LONGEST_MESSAGE = 4000
 SHORTEST_SECRET = 12
 
@@ -149,13 +150,13 @@ def upstream_error(call: Call, reply: UpstreamReply) -> UpstreamError:
     if not fault.message:
         fault = Fault(f"bad response status code {status}", param=str(status))
     if 200 <= status < 300:
-        return raised(call, fault, status=in_band_status(fault) or status, upstream_status=status)
+        return raised(call, fault, status=in_band_status(fault) or BAD_GATEWAY, upstream_status=status)
     return raised(
         call, fault, status=status, upstream_status=status, retry_after_s=retry_after_s(call, reply)
     )
 
 
-def in_band_error(call: Call, body: Json, *, status: int = 502) -> UpstreamError:
+def in_band_error(call: Call, body: Json, *, status: int = BAD_GATEWAY) -> UpstreamError:
     """The failure that a JSON object inside a 200, or an event of a stream, reports.
 
     ``status`` is for failures that do not tell which one they are.

@@ -150,8 +150,7 @@ def edited_reply(call: Call, reply: UpstreamReply, edit: Edit | None) -> Reply:
 
     Raises UpstreamError for an error inside it, and for what cannot be read.
     """
-    content_type = reply.header("content-type") or "application/json"
-    passed_on = tuple(header for header in reply.headers if header[0] not in KEPT_BACK)
+    content_type, passed_on = end_to_end(reply.headers)
     if _is_raw(call.mode, content_type):
         return _raw_reply(reply, content_type, passed_on)
     data = decoded(call, reply)
@@ -167,6 +166,19 @@ def edited_reply(call: Call, reply: UpstreamReply, edit: Edit | None) -> Reply:
     )
 
 
+def end_to_end(received: HeaderList) -> tuple[str, HeaderList]:
+    """The content type, and the headers that are the answer's and not the connection's."""
+    content_type = ""
+    passed_on = []
+    for header in received:
+        name = header[0]
+        if name == "content-type":
+            content_type = content_type or header[1]
+        elif name not in KEPT_BACK:
+            passed_on.append(header)
+    return content_type or "application/json", tuple(passed_on)
+
+
 def decoded(call: Call, reply: UpstreamReply) -> Json:
     """The JSON object of a success. Raises UpstreamError when it is none, or is an error."""
     try:
@@ -177,8 +189,8 @@ def decoded(call: Call, reply: UpstreamReply) -> Json:
         data = data[0]
     if not isinstance(data, dict):
         raise failures.not_json(reply)
-    if failures.reports_error(data):
-        raise failures.in_band_error(call, data, status=reply.status)
+    if "error" in data and failures.reports_error(data):
+        raise failures.in_band_error(call, data)
     if call.mode in TEXT_MODES and "choices" not in data and failures.fault_of(data, 200).message:
         raise failures.in_band_error(call, data)
     return data
@@ -188,7 +200,10 @@ def is_empty(mode: Mode, data: Json) -> bool:
     """Whether a success holds no answer."""
     if mode in TEXT_MODES:
         choices = data.get("choices")
-        return not (isinstance(choices, list) and any(_answers(choice) for choice in choices))
+        for choice in choices if isinstance(choices, list) else ():
+            if _answers(choice):
+                return False
+        return True
     if mode in (Mode.IMAGES, Mode.IMAGE_EDITS):
         return not (data.get("data") or data.get("images"))
     return mode in ANSWER and not data.get(ANSWER[mode])
@@ -355,6 +370,9 @@ def _answers(choice: Any) -> bool:
     """Whether a choice holds something that the model produced."""
     if not isinstance(choice, dict):
         return False
+    message = choice.get("message")
+    if isinstance(message, dict) and message.get("content"):
+        return True
     if choice.get("finish_reason") in SILENT_FINISH:
         return True
     return bool(message_text(choice))

@@ -131,7 +131,7 @@ def _check_types(body: Json, code: str) -> None:
         if value is None:
             continue
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise ClientError(f"the field {name} must be {expected}", code=code, param=name)
+            raise ClientError(f"the field {name} must be {expected}", code=code)
 
 
 def _check_text(body: Json, demand: Demand) -> None:
@@ -153,27 +153,27 @@ def _check_chat(body: Json, demand: Demand) -> None:
         raise ClientError("field messages is required", code="invalid_text_request")
     for message in messages:
         if not isinstance(message, dict):
-            raise ClientError("each message must be an object", code="invalid_text_request", param="messages")
+            raise ClientError("each message must be an object", code="invalid_text_request")
         content = message.get("content")
         if isinstance(content, list):
             _check_parts(content)
         elif content is not None and not isinstance(content, str):
             text = "the content of a message must be a string or an array of parts"
-            raise ClientError(text, code="invalid_text_request", param="messages")
+            raise ClientError(text, code="invalid_text_request")
 
 
 def _check_parts(parts: list[Any]) -> None:
     for part in parts:
         if not isinstance(part, dict):
             text = "each content part must be an object"
-            raise ClientError(text, code="invalid_text_request", param="messages")
+            raise ClientError(text, code="invalid_text_request")
         if part.get("type") != "image_url":
             continue
         image = part.get("image_url")
         url = image.get("url") if isinstance(image, dict) else image
         if not isinstance(url, str):
             text = "an image_url part needs a url"
-            raise ClientError(text, code="invalid_text_request", param="messages")
+            raise ClientError(text, code="invalid_text_request")
 
 
 def _needs(name: str, *, absent_passes: bool) -> Callable[[Json, Demand], None]:
@@ -203,7 +203,7 @@ def _check_image(body: Json, demand: Demand) -> None:
     _check_types(body, code)
     for name in ("prompt", "size", "quality"):
         if not isinstance(body.get(name, ""), str | None):
-            raise ClientError(f"the field {name} must be a string", code=code, param=name)
+            raise ClientError(f"the field {name} must be a string", code=code)
 
 
 _AUDIO_FORMATS = ("", "json", "text", "srt", "verbose_json", "vtt", "diarized_json")

@@ -16,12 +16,12 @@ _OUT_OF_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 def network(text: str) -> UpstreamError:
     """The upstream could not be reached, or the connection broke."""
-    return _error(text, Failure.NETWORK, 502)
+    return _error(text, Failure.NETWORK, 500)
 
 
 def protocol(text: str) -> UpstreamError:
     """The upstream answered with something that is not the HTTP we can use."""
-    return _error(text, Failure.PROTOCOL, 502)
+    return _error(text, Failure.PROTOCOL, 500)
 
 
 def timeout(text: str) -> UpstreamError:
