@@ -152,6 +152,8 @@ class Connection(HTTPConnection):
             if self.state is WAITING:
                 raise RuntimeError("send() before begin()")
             return None
+        if self._socket.transport.is_closing():  # known to be lost, but not told yet
+            return None
         if self._chunked:
             if data:  # an empty chunk would be the end
                 self._socket.transport.write(b"%x\r\n%b\r\n" % (len(data), data))

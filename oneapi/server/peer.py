@@ -145,6 +145,8 @@ class Peer(asyncio.Protocol):
                     data = self._read_body(data)
                 else:
                     break
+                if data and self.transport.is_closing():
+                    return
         except ClientError as exc:
             self._refuse(exc)
         finally:
