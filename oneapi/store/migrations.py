@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import peewee
@@ -95,15 +95,16 @@ def _back_up(connection: sqlite3.Connection, path: Path) -> None:
         number += 1
         target = path.with_name(f"{path.name}.backup-{stamp}-{number}")
     unfinished = path.with_name(f"{path.name}.backup-unfinished")
+    log.info("making a backup copy before the first change path=%s", target)  # which may take a while
     try:
         unfinished.unlink(missing_ok=True)
         with closing(sqlite3.connect(unfinished)) as copy:
             connection.backup(copy)
         unfinished.rename(target)
     except (sqlite3.Error, OSError) as exc:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise StoreError(f"no backup copy of {path} could be made, so it is left as it is: {exc}") from exc
-    log.info("backup copy made path=%s", target)
 
 
 def _one_api_schema(connection: sqlite3.Connection) -> None:

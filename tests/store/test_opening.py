@@ -2,6 +2,7 @@
 # ruff: noqa: ASYNC221, ASYNC240  nothing else runs on the loops of these tests
 
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -48,6 +49,38 @@ async def test_a_copy_is_kept_before_the_first_change_of_a_foreign_database(refe
     assert sql(copy, everything) == sql(REFERENCE_DATABASE, everything)
     assert schema(copy) == schema(REFERENCE_DATABASE)
     assert sql(copy, "SELECT name FROM sqlite_master WHERE name = 'oneapi_migrations'") == []
+
+
+async def test_copies_of_the_same_second_do_not_replace_each_other(
+    reference_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oneapi.store.migrations.time.strftime", lambda _: "20260101-000000")
+    for _ in range(3):
+        shutil.copy(REFERENCE_DATABASE, reference_path)
+        await (await Store.open(reference_path)).close()
+    names = [copy.name.removeprefix("one-api.db.backup-") for copy in backups(reference_path)]
+    assert names == ["20260101-000000", "20260101-000000-2", "20260101-000000-3"]
+
+
+async def test_without_a_copy_nothing_is_changed(reference_path: Path) -> None:
+    reference_path.with_name("one-api.db.backup-unfinished").mkdir()
+    with pytest.raises(StoreError, match=r"no backup copy .* left as it is"):
+        await Store.open(reference_path)
+    assert schema(reference_path) == schema(REFERENCE_DATABASE)
+    assert sql(reference_path, "SELECT name FROM sqlite_master WHERE name = 'oneapi_migrations'") == []
+
+
+async def test_an_sqlite_that_is_too_old_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    with pytest.raises(StoreError, match=r"too old, 3\.33\.0 is needed"):
+        await Store.open(path)
+
+
+async def test_a_closed_database_refuses_changes(path: Path) -> None:
+    store = await Store.open(path)
+    await store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        await store.options.put("RetryTimes", "1")
 
 
 async def test_a_new_database_needs_no_copy(store: Store, path: Path) -> None:
