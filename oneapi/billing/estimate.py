@@ -24,6 +24,8 @@ OLD_MODEL, OLD_PER_MESSAGE, OLD_PER_NAME = "gpt-3.5-turbo-0301", 4, -1
 ASCII_CHARACTERS_PER_TOKEN = 2
 TOKENS_PER_WIDE_CHARACTER = 2
 LARGEST_IMAGE_TOKENS, LARGEST_MINI_IMAGE_TOKENS = 85 + 8 * 170, 2833 + 8 * 5667
+ROLE_TOKENS = 2
+ROLE_AND_CONTENT = 2  # a message with these two fields only has nothing else to count
 MOST_TOKENS = (1 << 31) - 1
 
 
@@ -78,13 +80,17 @@ def prompt_ceiling(body: Json, model: str) -> int:
     """A cheap upper estimate of the input tokens, for the hold. Looks at lengths only."""
     total = PER_REPLY
     for message in _objects(body.get("messages")):
-        total += PER_MESSAGE + 2 + _content_ceiling(message.get("content"), model)
-        for text in _texts(message):
-            total += _ceiling(text)
+        content = message.get("content")
+        total += PER_MESSAGE + ROLE_TOKENS
+        total += _ceiling(content) if type(content) is str else _content_ceiling(content, model)
+        if len(message) > ROLE_AND_CONTENT:
+            for text in _texts(message):
+                total += _ceiling(text)
     for offered in _offers(body):
         total += len(orjson.dumps(offered)) // ASCII_CHARACTERS_PER_TOKEN
     for name in ("prompt", "input", "instruction"):
-        total += _input_ceiling(body.get(name), model)
+        if name in body:
+            total += _input_ceiling(body[name], model)
     return total
 
 
@@ -108,8 +114,6 @@ def _content_tokens(content: Any, model: str, *, approximate: bool) -> int:
 
 
 def _content_ceiling(content: Any, model: str) -> int:
-    if isinstance(content, str):
-        return _ceiling(content)
     total = 0
     for part in _objects(content):
         text = part.get("text")

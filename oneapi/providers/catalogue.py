@@ -1,4 +1,4 @@
-"""The built-in models: which names each channel type offers, and the objects that describe them to OpenAI's clients."""
+"""The built-in models: the names that each channel type offers, as objects for OpenAI's clients."""
 
 from collections.abc import Mapping, Sequence
 
@@ -52,7 +52,7 @@ _PROXY_TYPE = "43"
 MODELS_BY_CHANNEL_TYPE: Mapping[str, Sequence[str] | None] = {
     number: None if number == _PROXY_TYPE else entry["models"] for number, entry in sorted(_TYPES.items())
 }
-"""Names by channel type, keys in the order of One API's answer; None for the proxy type, which has no list."""
+"""Names by channel type, keys in the order of One API's answer; None for the proxy type, without a list."""
 
 ENTRIES: Sequence[Json] = [
     _model(name, _TYPES[str(number)]["owned_by"], [_PERMISSION])

@@ -150,21 +150,18 @@ def upstream_error(call: Call, reply: UpstreamReply) -> UpstreamError:
     if not fault.message:
         fault = Fault(f"bad response status code {status}", param=str(status))
     if 200 <= status < 300:
-        return raised(call, fault, status=in_band_status(fault) or BAD_GATEWAY, upstream_status=status)
+        return raised(call, fault, status=in_band_status(fault), upstream_status=status)
     return raised(
         call, fault, status=status, upstream_status=status, retry_after_s=retry_after_s(call, reply)
     )
 
 
-def in_band_error(call: Call, body: Json, *, status: int = BAD_GATEWAY) -> UpstreamError:
-    """The failure that a JSON object inside a 200, or an event of a stream, reports.
-
-    ``status`` is for failures that do not tell which one they are.
-    """
+def in_band_error(call: Call, body: Json) -> UpstreamError:
+    """The failure that a JSON object inside a 200, or an event of a stream, reports."""
     fault = fault_of(body, 200)
     if not fault.message:
         fault = replace(fault, message="the upstream reported an error without a text")
-    return raised(call, fault, status=in_band_status(fault) or status, upstream_status=200)
+    return raised(call, fault, status=in_band_status(fault), upstream_status=200)
 
 
 def raised(
@@ -252,15 +249,15 @@ def failure_of(status: int, fault: Fault) -> Failure:
     return Failure.BAD_REQUEST if status >= 400 else Failure.PROTOCOL
 
 
-def in_band_status(fault: Fault) -> int | None:
-    """The HTTP status of a failure inside a 200, None when it does not say."""
+def in_band_status(fault: Fault) -> int:
+    """The HTTP status that a failure inside a 200 should have had."""
     code = fault.code
-    if isinstance(code, int) or (isinstance(code, str) and code.isdecimal() and len(code) == 3):
-        return int(code) if 400 <= int(code) <= 599 else None
+    if str(code).isdecimal() and 400 <= int(str(code)[:4]) <= 599:
+        return int(str(code))
     for name in (code, fault.type):
         if isinstance(name, str) and name.lower() in STATUS_OF_WORD:
             return STATUS_OF_WORD[name.lower()]
-    return STATUS_OF.get(failure_of(200, fault))
+    return STATUS_OF.get(failure_of(200, fault), BAD_GATEWAY)
 
 
 def retry_after_s(call: Call, reply: UpstreamReply) -> float | None:

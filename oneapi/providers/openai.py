@@ -200,10 +200,7 @@ def is_empty(mode: Mode, data: Json) -> bool:
     """Whether a success holds no answer."""
     if mode in TEXT_MODES:
         choices = data.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
-            if _answers(choice):
-                return False
-        return True
+        return not (isinstance(choices, list) and any(map(_answers, choices)))
     if mode in (Mode.IMAGES, Mode.IMAGE_EDITS):
         return not (data.get("data") or data.get("images"))
     return mode in ANSWER and not data.get(ANSWER[mode])

@@ -25,7 +25,7 @@ def produced_text(part: Json) -> str:
             return content
         text = content
     else:
-        text = parts_text(content) if content else ""
+        text = (parts_text(content) or WORDLESS) if content else ""
     # OpenRouter and Groq say it twice when we have copied their ``reasoning``.
     reasoning = part.get("reasoning_content") or part.get("reasoning")
     if type(reasoning) is str:
@@ -42,12 +42,8 @@ def produced_text(part: Json) -> str:
 
 def parts_text(content: Any) -> str:
     """The text of a list of content parts, Mistral's thinking parts included."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
     text = ""
-    for part in content:
+    for part in content if isinstance(content, list) else ():
         if isinstance(part, dict):
             text += _string(part.get("text")) or _thinking(part.get("thinking"))
     return text

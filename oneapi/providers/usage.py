@@ -4,6 +4,11 @@ from typing import Any
 
 from oneapi.wire import Json, Usage
 
+INPUT_KINDS = ("cache_write_tokens", "audio_tokens", "image_tokens")
+OUTPUT_KINDS = ("audio_tokens", "image_tokens")
+HIGHEST_COUNT = 1e15
+NOTHING: Json = {}
+
 
 def usage_of(named: Any, *, total_is_prompt: bool = False) -> Usage | None:
     """The buckets of a vendor's ``usage`` object, None when it names no tokens.
@@ -23,33 +28,35 @@ def usage_of(named: Any, *, total_is_prompt: bool = False) -> Usage | None:
         prompt = max(total - completion, 0)
     elif not completion:
         completion = max(total - prompt, 0)
-    output = named.get("completion_tokens_details") or named.get("output_tokens_details")
-    if isinstance(output, dict):
-        reasoning = count(output.get("reasoning_tokens"))
-        if reasoning and total == prompt + completion + reasoning:
-            completion += reasoning
-    return _sorted(named, prompt, completion, output if isinstance(output, dict) else {})
+    output = _details(named, "completion_tokens_details", "output_tokens_details")
+    reasoning = count(output.get("reasoning_tokens"))
+    if reasoning and total == prompt + completion + reasoning:
+        completion += reasoning
+    details = _details(named, "prompt_tokens_details", "input_tokens_details")
+    cached = (
+        details.get("cached_tokens") or named.get("prompt_cache_hit_tokens") or named.get("cached_tokens")
+    )
+    special = cached or reasoning or any(map(details.get, INPUT_KINDS)) or any(map(output.get, OUTPUT_KINDS))
+    if not special:
+        return Usage(input_uncached=prompt, output_text=completion)
+    return _sorted(prompt, completion, {**details, "cached_tokens": cached}, output)
 
 
 def count(value: Any) -> int:
     """A number of tokens as some vendor wrote it; 0 for what is none."""
     if type(value) is int:
-        return max(value, 0)
-    return max(int(value), 0) if type(value) is float and abs(value) < 1e15 else 0
+        return value if value > 0 else 0
+    return max(int(value), 0) if type(value) is float and abs(value) < HIGHEST_COUNT else 0
 
 
-def _sorted(named: Json, prompt: int, completion: int, output: Json) -> Usage:
-    given = (
-        named.get("prompt_tokens_details")
-        or named.get("input_tokens_details")
-        or named.get("input_token_details")
-    )
-    details = given if isinstance(given, dict) else {}
-    cached = count(
-        details.get("cached_tokens") or named.get("prompt_cache_hit_tokens") or named.get("cached_tokens")
-    )
+def _details(named: Json, name: str, other_name: str) -> Json:
+    found = named.get(name) or named.get(other_name)
+    return found if isinstance(found, dict) else NOTHING
+
+
+def _sorted(prompt: int, completion: int, details: Json, output: Json) -> Usage:
     # A bucket never takes more than is left, whatever the vendor says: the buckets add up to the two sides.
-    cache_read = min(cached, prompt)
+    cache_read = min(count(details["cached_tokens"]), prompt)
     left = prompt - cache_read
     cache_write = min(count(details.get("cache_write_tokens")), left)
     left -= cache_write

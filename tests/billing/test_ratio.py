@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from oneapi.billing import default_prices
+from oneapi import resources
 from oneapi.billing.ratio import (
     ImageOrder,
     Price,
@@ -15,6 +15,7 @@ from oneapi.billing.ratio import (
     image_cost,
     image_order,
     media_note,
+    parse_defaults,
     speech_cost,
     text_cost,
     text_hold,
@@ -24,10 +25,11 @@ from oneapi.billing.ratio import (
 from oneapi.errors import ClientError
 from oneapi.wire import Usage
 
+DEFAULTS = parse_defaults(resources.read("oneapi/data/ratios.json"))
 VECTORS = orjson.loads(Path(__file__).with_name("effective_completion_ratio.json").read_bytes())
 # The prices of the recorded quota scenario.
 PRICES = Prices(
-    default_prices(),
+    DEFAULTS,
     model='{"m1": 1, "m-half": 0.5, "m-free": 0, "m-tiny": 0.0001, "m-big": 100, "m-odd": 0.3333}',
     completion='{"m1": 3, "m-odd": 1.7}',
     group='{"default": 1, "cheap": 0.25, "free": 0}',
@@ -70,7 +72,7 @@ def test_text_costs_what_the_reference_program_charged(  # noqa: PLR0913  a row 
 
 @pytest.mark.parametrize("model", sorted(VECTORS))
 def test_every_shipped_model_has_the_reference_completion_ratio(model: str) -> None:
-    assert Prices(default_prices()).completion_ratio(model, 0) == VECTORS[model]
+    assert Prices(DEFAULTS).completion_ratio(model, 0) == VECTORS[model]
 
 
 def test_every_bucket_of_a_usage_is_paid() -> None:
@@ -89,7 +91,7 @@ def test_every_bucket_of_a_usage_is_paid() -> None:
 
 
 def test_a_negative_price_costs_one_unit_and_reserves_nothing() -> None:
-    price = Prices(default_prices()).price("openrouter/auto", 20, "default")
+    price = Prices(DEFAULTS).price("openrouter/auto", 20, "default")
     assert price.model == -500000
     assert text_cost(price, use(3, 4)) == 1
     assert text_hold(price, 1000) == 0
@@ -105,21 +107,21 @@ def test_a_negative_price_costs_one_unit_and_reserves_nothing() -> None:
 def test_a_price_for_one_channel_type_comes_before_the_model_s(
     channel_type: int, model_ratio: float, completion_ratio: float
 ) -> None:
-    price = Prices(default_prices()).price("llama3-8b-8192", channel_type, "default")
+    price = Prices(DEFAULTS).price("llama3-8b-8192", channel_type, "default")
     assert price.model == pytest.approx(model_ratio)
     assert price.completion == pytest.approx(completion_ratio)
 
 
 def test_an_option_s_price_comes_before_the_shipped_one_and_the_type_before_both() -> None:
-    prices = Prices(default_prices(), model='{"gpt-4o": 7, "gpt-4o(3)": 9}', completion='{"gpt-4o": 1.5}')
+    prices = Prices(DEFAULTS, model='{"gpt-4o": 7, "gpt-4o(3)": 9}', completion='{"gpt-4o": 1.5}')
     assert prices.price("gpt-4o", 1, "default") == Price(7, 1, 1.5)
     assert prices.price("gpt-4o", 3, "default") == Price(9, 1, 1.5)
     # The shipped price for a type still beats the option's price for the name.
-    assert Prices(default_prices(), model='{"llama3-8b-8192": 7}').model_ratio("llama3-8b-8192", 33) != 7
+    assert Prices(DEFAULTS, model='{"llama3-8b-8192": 7}').model_ratio("llama3-8b-8192", 33) != 7
 
 
 def test_internet_access_does_not_change_a_price() -> None:
-    prices = Prices(default_prices())
+    prices = Prices(DEFAULTS)
     for model in ("command-r", "command-r-plus", "qwen-turbo"):
         assert prices.price(f"{model}-internet", 1, "default") == prices.price(model, 1, "default")
     assert prices.model_ratio("other-internet", 1) == 30
@@ -129,13 +131,13 @@ def test_internet_access_does_not_change_a_price() -> None:
     "text", ["no json", "[1]", '{"gpt-4o": "2"}', '{"gpt-4o": null}', '{"gpt-4o": true}', '{"gpt-4o": 1e99}']
 )
 def test_an_unusable_option_leaves_the_shipped_prices(text: str) -> None:
-    prices = Prices(default_prices(), model=text, completion=text, group=text)
+    prices = Prices(DEFAULTS, model=text, completion=text, group=text)
     assert prices.price("gpt-4o", 1, "vip") == Price(2.5, 1, 4)
 
 
 def test_prices_are_remembered_without_growing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oneapi.billing.ratio.MOST_REMEMBERED", 2)
-    prices = Prices(default_prices())
+    prices = Prices(DEFAULTS)
     first = prices.price("a", 1, "g")
     assert prices.price("a", 1, "g") is first
     prices.price("b", 1, "g")
@@ -158,7 +160,7 @@ def test_prices_are_remembered_without_growing_for_ever(monkeypatch: pytest.Monk
 def test_images_cost_what_the_reference_program_charged(
     model: str, body: dict[str, object], quota: int
 ) -> None:
-    prices = Prices(default_prices())
+    prices = Prices(DEFAULTS)
     order = image_order({"prompt": "a cat", **body})
     check_image(prices.images, model, order)
     price = prices.price(model, 1, "default")
@@ -167,7 +169,7 @@ def test_images_cost_what_the_reference_program_charged(
 
 
 def test_replicate_makes_and_charges_one_image() -> None:
-    prices = Prices(default_prices(), model='{"flux": 2}')
+    prices = Prices(DEFAULTS, model='{"flux": 2}')
     order = ImageOrder("a cat", 4, "1024x1024", "")
     assert image_cost(prices.price("flux", 46, "g"), prices.images, "flux", order, channel_type=46) == 2000
 
@@ -194,12 +196,12 @@ def test_an_image_order_that_the_model_cannot_serve_is_refused(
     model: str, body: dict[str, object], message: str, code: str
 ) -> None:
     with pytest.raises(ClientError) as caught:
-        check_image(default_prices().images, model, image_order(body))
+        check_image(DEFAULTS.images, model, image_order(body))
     assert (caught.value.message, caught.value.code, caught.value.status) == (message, code, 400)
 
 
 def test_speech_costs_its_bytes() -> None:
-    price = Prices(default_prices()).price("tts-1", 1, "default")
+    price = Prices(DEFAULTS).price("tts-1", 1, "default")
     assert speech_cost(price, "hello world") == 82
     assert speech_cost(price, "é") == 15
     assert media_note(price) == "倍率：7.50 × 1.00"
@@ -209,7 +211,7 @@ def test_speech_costs_its_bytes() -> None:
 
 
 def test_a_transcription_costs_its_text_at_the_model_s_price() -> None:
-    price = Prices(default_prices()).price("whisper-1", 1, "default")
+    price = Prices(DEFAULTS).price("whisper-1", 1, "default")
     assert (price.model, transcription_cost(price, 7)) == (15, 105)
     assert transcription_cost(Price(0.3, 1, 0), 7) == 3
     assert transcription_cost(price, 0) == 0
