@@ -4,7 +4,7 @@ GatewayError                 has status, type, code, param: One API's error enve
  +- ClientError              the request cannot be served as it is; no other channel would help
  |   +- AuthenticationError, PermissionDeniedError, InsufficientQuotaError, PayloadTooLargeError ...
  +- NoChannelError           nothing to route to
- +- UpstreamError            an upstream failed; ``failure`` is its class and decides retry, cool-down, disable
+ +- UpstreamError            an upstream failed; its ``failure`` decides retry, cool-down, disable
 
 A text here is shown to the client: no key, no upstream address, no traceback in it.
 """
@@ -29,7 +29,7 @@ class Failure(Enum):
 
 
 class GatewayError(Exception):
-    """A failure with an HTTP ``status`` and the ``type``, ``code`` and ``param`` of One API's error envelope."""
+    """A failure with an HTTP ``status``, and ``type``, ``code``, ``param`` of One API's error envelope."""
 
     status = 500
     type = "one_api_error"
@@ -110,7 +110,7 @@ class UpstreamError(GatewayError):
     type = "upstream_error"
     code: str | int | None = "bad_response_status_code"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all by name
         self,
         message: str,
         *,

@@ -22,7 +22,7 @@ class Hold:
     open: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charge:
     """What an exchange cost and where. ``log`` is None when consume logs are switched off."""
 

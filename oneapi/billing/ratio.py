@@ -5,7 +5,7 @@ All sums are made of floats in One API's order, so that a bill is the same to th
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -31,11 +31,16 @@ class Price:
     model: float
     group: float
     completion: float
+    ratio: float = field(init=False)  # units per input token
+    text_note: str = field(init=False)  # the ``content`` of a text request's log row
+    media_note: str = field(init=False)  # and of an image or audio request's
 
-    @property
-    def ratio(self) -> float:
-        """Units per input token."""
-        return self.model * self.group
+    def __post_init__(self) -> None:
+        """Work out once, for all requests, what follows from the three."""
+        media_note = f"倍率：{self.model:.2f} × {self.group:.2f}"
+        object.__setattr__(self, "ratio", self.model * self.group)
+        object.__setattr__(self, "media_note", media_note)
+        object.__setattr__(self, "text_note", f"{media_note} × {self.completion:.2f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,16 +232,6 @@ def check_speech(text: str) -> None:
     """Raises ClientError when the text to read out is too long."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_SPEECH_BYTES:
         raise ClientError(f"input is too long (over {MAX_SPEECH_BYTES} characters)", code="text_too_long")
-
-
-def text_note(price: Price) -> str:
-    """The ``content`` of a text request's log row."""
-    return f"倍率：{price.model:.2f} × {price.group:.2f} × {price.completion:.2f}"
-
-
-def media_note(price: Price) -> str:
-    """The ``content`` of an image or audio request's log row."""
-    return f"倍率：{price.model:.2f} × {price.group:.2f}"
 
 
 def _rule(entry: Json) -> Rule:

@@ -13,7 +13,7 @@ from oneapi.store.records import ROLE_ADMIN, STATUS_ENABLED, TOKEN_EXHAUSTED, TO
 from oneapi.store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """A token that works, and the channel it asks for by ``sk-KEY-ID`` ("" for none)."""
 

@@ -73,19 +73,18 @@ class Bills:
 
     def _units(self, demand: Demand, call: Call, price: Price) -> int:
         mode, body = call.mode, call.body or {}
-        if mode is Mode.SPEECH:
-            return ratio.speech_cost(price, body.get("input") or "")
         if mode in _IMAGE_MODES:
             order = _image_order(demand)
             if mode is Mode.IMAGES:
                 ratio.check_image(self._prices.images, call.model, order)
-            return ratio.image_cost(
-                price, self._prices.images, call.model, order, channel_type=call.channel.type
-            )
-        if mode in _HEARD_MODES:
-            return ratio.text_hold(price, self._options.pre_consumed_quota)
-        tokens = self._options.pre_consumed_quota + estimate.prompt_ceiling(body, call.model)
-        return ratio.text_hold(price, tokens + estimate.most_output(body))
+            channel_type = call.channel.type
+            return ratio.image_cost(price, self._prices.images, call.model, order, channel_type=channel_type)
+        if mode is Mode.SPEECH:
+            return ratio.speech_cost(price, body.get("input") or "")
+        tokens = self._options.pre_consumed_quota
+        if mode not in _HEARD_MODES:
+            tokens += estimate.prompt_ceiling(body, call.model) + estimate.most_output(body)
+        return ratio.text_hold(price, tokens)
 
     def _media_cost(self, bill: Bill) -> int:
         if bill.call.mode is Mode.SPEECH:
@@ -169,7 +168,7 @@ def _log_row(bill: Bill, quota: int, usage: Usage) -> Log:
         user_id=token.user.id,
         created_at=int(time.time()),
         type=LOG_CONSUME,
-        content=ratio.media_note(bill.price) if media else ratio.text_note(bill.price),
+        content=bill.price.media_note if media else bill.price.text_note,
         username=token.user.username,
         token_name=token.name,
         model_name=_BILLED_MODEL.get(call.model, call.model),

@@ -14,12 +14,10 @@ from oneapi.billing.ratio import (
     check_speech,
     image_cost,
     image_order,
-    media_note,
     parse_defaults,
     speech_cost,
     text_cost,
     text_hold,
-    text_note,
     transcription_cost,
 )
 from oneapi.errors import ClientError
@@ -67,7 +65,7 @@ def test_text_costs_what_the_reference_program_charged(  # noqa: PLR0913  a row 
 ) -> None:
     price = PRICES.price(model, 1, group)
     assert text_cost(price, use(prompt, completion)) == quota
-    assert text_note(price) == note
+    assert price.text_note == note
 
 
 @pytest.mark.parametrize("model", sorted(VECTORS))
@@ -165,7 +163,7 @@ def test_images_cost_what_the_reference_program_charged(
     check_image(prices.images, model, order)
     price = prices.price(model, 1, "default")
     assert image_cost(price, prices.images, model, order, channel_type=1) == quota
-    assert media_note(price).startswith("倍率：")
+    assert price.media_note.startswith("倍率：")
 
 
 def test_replicate_makes_and_charges_one_image() -> None:
@@ -204,7 +202,7 @@ def test_speech_costs_its_bytes() -> None:
     price = Prices(DEFAULTS).price("tts-1", 1, "default")
     assert speech_cost(price, "hello world") == 82
     assert speech_cost(price, "é") == 15
-    assert media_note(price) == "倍率：7.50 × 1.00"
+    assert price.media_note == "倍率：7.50 × 1.00"
     check_speech("x" * 4096)
     with pytest.raises(ClientError, match=r"over 4096 characters"):
         check_speech("é" * 2049)
