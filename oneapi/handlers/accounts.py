@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from oneapi.handlers.base import Api, Refusal
-from oneapi.handlers.fields import integer, text
+from oneapi.handlers.fields import integer, quota, text
 from oneapi.store.db import DuplicateError
 from oneapi.store.records import USER_DELETED, Log, User
 from oneapi.store.store import Store
@@ -20,7 +20,7 @@ ADMIN_FIELDS = {
     "role": integer,
     "status": integer,
     "email": text,
-    "quota": integer,
+    "quota": quota,
     "group": text,
 }
 NAME_TAKEN = "用户名已被使用 (this user name is taken)"

@@ -11,6 +11,7 @@ import orjson
 
 Kind = Callable[[Any], Any]
 
+MAX_QUOTA = 10**17  # 200 billion dollars
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -29,6 +30,13 @@ def natural(value: Any) -> int:
     """A whole number from 0 on."""
     if integer(value) < 0:
         raise BodyError("不能为负数 (must not be negative)")
+    return int(value)
+
+
+def quota(value: Any) -> int:
+    """An amount of quota: far from where a sum of many would leave the column's 64 bits."""
+    if abs(integer(value)) > MAX_QUOTA:
+        raise BodyError(f"超出范围 (out of range): ±{MAX_QUOTA}")
     return int(value)
 
 

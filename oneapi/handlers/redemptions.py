@@ -5,7 +5,7 @@ import uuid
 
 from oneapi.handlers.base import Api, Refusal, done
 from oneapi.handlers.encode import redemption_json
-from oneapi.handlers.fields import integer, text
+from oneapi.handlers.fields import integer, quota, text
 from oneapi.handlers.log_rows import quota_text
 from oneapi.store.records import Redemption
 from oneapi.store.redemptions import CodeUsedError
@@ -13,7 +13,7 @@ from oneapi.wire import Json
 
 MAX_NAME_BYTES = 20
 MAX_COUNT = 100
-_FIELDS = {"id": integer, "status": integer, "name": text, "quota": integer, "count": integer}
+_FIELDS = {"id": integer, "status": integer, "name": text, "quota": quota, "count": integer}
 
 
 async def page(api: Api) -> Json:
@@ -80,7 +80,7 @@ async def redeem(api: Api) -> Json:
     if not key:
         raise Refusal("未提供兑换码")
     try:
-        quota = await api.store.redemptions.redeem(
+        redeemed = await api.store.redemptions.redeem(
             key,
             api.user.id,
             now=int(time.time()),
@@ -89,9 +89,9 @@ async def redeem(api: Api) -> Json:
         )
     except CodeUsedError as exc:
         raise Refusal("兑换失败，该兑换码已被使用") from exc
-    if quota is None:
+    if redeemed is None:
         raise Refusal("兑换失败，无效的兑换码")
-    return done(quota)
+    return done(redeemed)
 
 
 async def _code(api: Api, redemption_id: int) -> Redemption:

@@ -103,10 +103,14 @@ class Web(Base):
         self.set_header("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("ETag", file.etag)
-        body = file.body
         if file.zipped is not None:
             self.set_header("Vary", "Accept-Encoding")
-            if self.reads_gzip():
-                self.set_header("Content-Encoding", "gzip")
-                body = file.zipped
+        if self.request.method in ("GET", "HEAD") and self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+            return
+        body = file.body
+        if file.zipped is not None and self.reads_gzip():
+            self.set_header("Content-Encoding", "gzip")
+            body = file.zipped
         self.finish(body)

@@ -10,7 +10,7 @@ from typing import Any
 
 from oneapi.handlers.base import Api, Refusal, done
 from oneapi.handlers.encode import token_json
-from oneapi.handlers.fields import flag, integer, text
+from oneapi.handlers.fields import flag, integer, quota, text
 from oneapi.store.records import STATUS_ENABLED, TOKEN_EXHAUSTED, TOKEN_EXPIRED, Token
 from oneapi.wire import Json
 
@@ -21,7 +21,7 @@ _FIELDS = {
     "status": integer,
     "name": text,
     "expired_time": integer,
-    "remain_quota": integer,
+    "remain_quota": quota,
     "unlimited_quota": flag,
     "models": text,
     "subnet": text,

@@ -7,7 +7,7 @@ from typing import Any
 from oneapi.handlers import accounts
 from oneapi.handlers.base import Api, Refusal, done
 from oneapi.handlers.encode import user_excerpt, user_json
-from oneapi.handlers.fields import integer, text
+from oneapi.handlers.fields import MAX_QUOTA, integer, quota, text
 from oneapi.handlers.log_rows import log_row, quota_text
 from oneapi.handlers.tokens import new_key
 from oneapi.store.db import DuplicateError
@@ -191,15 +191,17 @@ def _refusal(action: str, user: User, caller: User) -> str:
 
 async def top_up(api: Api) -> Json:
     """Add quota to a balance. A user who does not exist is no error, as in One API."""
-    body = api.body({"user_id": integer, "quota": integer, "remark": text})
-    user_id, quota = body.get("user_id", 0), body.get("quota", 0)
-    if quota < 0:
+    body = api.body({"user_id": integer, "quota": quota, "remark": text})
+    user_id, added = body.get("user_id", 0), body.get("quota", 0)
+    if added < 0:
         raise Refusal("quota 不能为负数！")
-    content = body.get("remark") or f"通过 API 充值 {quota_text(quota, api.store.options)}"
     entry = api.store.index.users.get(user_id)
+    if entry is not None and entry.quota + added > MAX_QUOTA:
+        raise Refusal(f"额度过大 (the balance would be too large): {MAX_QUOTA}")
+    content = body.get("remark") or f"通过 API 充值 {quota_text(added, api.store.options)}"
     name = entry.username if entry else ""
-    row = log_row(LOG_TOPUP, content, api.request_id, user_id=user_id, username=name, quota=quota)
-    await api.store.users.add_quota(user_id, quota, log=row)
+    row = log_row(LOG_TOPUP, content, api.request_id, user_id=user_id, username=name, quota=added)
+    await api.store.users.add_quota(user_id, added, log=row)
     return done()
 
 
