@@ -63,13 +63,13 @@ class Connection(HTTPConnection):
     """
 
     __slots__ = (
-        "_chunked", "_head", "_keep_alive", "_left", "_muted", "_socket",
-        "body_idle_s", "close_callback", "max_body_bytes", "protocol", "remote_ip", "state",
+        "_chunked", "_keep_alive", "_left", "_muted", "_socket",
+        "body_idle_s", "close_callback", "head", "max_body_bytes", "protocol", "remote_ip", "state",
     )  # fmt: skip
 
     def __init__(self, socket: Socket, head: Head, max_body_bytes: int, body_idle_s: float) -> None:
         self._socket = socket
-        self._head = head
+        self.head = head
         self._keep_alive = False
         self._chunked = False
         self._muted = False  # HEAD, 204, 304: nothing may follow the head
@@ -83,11 +83,6 @@ class Connection(HTTPConnection):
 
     def __str__(self) -> str:
         return self.remote_ip
-
-    @property
-    def start_line(self) -> RequestStartLine:
-        """The request's method, target and version."""
-        return self._head.start_line
 
     @property
     def context(self) -> "Connection":
@@ -113,24 +108,26 @@ class Connection(HTTPConnection):
 
     def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes = b"") -> None:
         """Send a whole answer."""
-        if not self._may_begin():
+        if self.state is not WAITING and not self._may_begin():
             return
-        socket = self._socket
-        keep_alive = self._head.keep_alive and socket.may_stay_open()
-        head = (
+        socket, head = self._socket, self.head
+        keep_alive = head.keep_alive and socket.may_stay_open()
+        with_body = has_body(status)
+        parts = [
             socket.status_lines.for_status(status),
             header_lines(headers),
-            b"Content-Length: %d\r\n" % len(body) if has_body(status) else b"",
-            self._connection_line(keep_alive=keep_alive),
-        )
-        if self._head.start_line[0] == "HEAD" or not has_body(status):
+            b"Content-Length: %d\r\n" % len(body) if with_body else b"",
+            b"\r\n" if keep_alive and head.http_1_1 else self._connection_line(keep_alive=keep_alive),
+        ]
+        if not with_body or head.start_line[0] == "HEAD":
             body = b""
         if len(body) < _JOINED_BYTES:
-            socket.transport.write(b"".join((*head, body)))
-        else:
-            socket.transport.write(b"".join(head))
+            parts.append(body)
+        socket.transport.write(b"".join(parts))
+        if len(body) >= _JOINED_BYTES:
             socket.transport.write(body)
-        self._ended()
+        self.state = ENDED
+        self.close_callback = None
         socket.answered(keep_alive=keep_alive)
 
     def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
@@ -185,13 +182,13 @@ class Connection(HTTPConnection):
 
     def invite_body(self) -> None:
         """Tell a client that asked (``Expect: 100-continue``) to send its body."""
-        if self._head.expects_continue and self.state is WAITING:
+        if self.head.expects_continue and self.state is WAITING:
             self._socket.transport.write(_CONTINUE)
 
     def probe(self) -> None:
         """Send something without a meaning, so that a client that is gone makes itself known by a reset."""
         if self.state is WAITING:
-            if self._head.http_1_1:
+            if self.head.http_1_1:
                 # Clients must accept interim responses that they did not ask for (RFC 9110, 15.2).
                 self._socket.transport.write(_CONTINUE)
         elif self._chunked:
@@ -210,8 +207,9 @@ class Connection(HTTPConnection):
             return _closed()
         assert isinstance(start_line, ResponseStartLine)  # noqa: S101  Tornado's interface is wider
         status = start_line.code
+        self._socket.status_lines.for_status(status)  # refreshes the date
+        date = b"" if "Date" in headers else self._socket.status_lines.date
         first = status_line(status, start_line.reason)
-        date = b"" if "Date" in headers else self._socket.status_lines.date()
         lines = header_lines(headers.get_all())
         length = int(headers["Content-Length"]) if "Content-Length" in headers else None
         asks_close = "close" in headers.get("Connection", "").lower()
@@ -244,10 +242,10 @@ class Connection(HTTPConnection):
     def _frame(self, status: int, length: int | None, *, close: bool, connection: bool = True) -> bytes:
         """Decide how the body's end is told; the header lines for it, and the end of the head."""
         self.state = BEGUN
-        self._muted = self._head.start_line[0] == "HEAD" or not has_body(status)
-        self._chunked = not self._muted and length is None and self._head.http_1_1
+        self._muted = self.head.start_line[0] == "HEAD" or not has_body(status)
+        self._chunked = not self._muted and length is None and self.head.http_1_1
         self._left = None if self._muted else length
-        keep_alive = self._head.keep_alive and not close and self._socket.may_stay_open()
+        keep_alive = self.head.keep_alive and not close and self._socket.may_stay_open()
         # Without chunks (HTTP/1.0) or a length only the end of the connection ends the body.
         self._keep_alive = keep_alive and (self._muted or self._chunked or length is not None)
         line = self._connection_line(keep_alive=self._keep_alive) if connection else b"\r\n"
@@ -256,7 +254,7 @@ class Connection(HTTPConnection):
     def _connection_line(self, *, keep_alive: bool) -> bytes:
         if not keep_alive:
             return b"Connection: close\r\n\r\n"
-        return b"\r\n" if self._head.http_1_1 else b"Connection: keep-alive\r\n\r\n"
+        return b"\r\n" if self.head.http_1_1 else b"Connection: keep-alive\r\n\r\n"
 
     def _count(self, size: int) -> None:
         if self._left is not None:

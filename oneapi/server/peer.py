@@ -88,7 +88,7 @@ class Peer(asyncio.Protocol):
         """Take bytes in."""
         if self._phase is _LINGER:
             return
-        if self._phase is not _ANSWER and not (self._ahead or self._must_wait()):
+        if self._phase is not _ANSWER and not (self._ahead or self._gated or self._writing_paused):
             self._pump(data)
             return
         self._ahead += data
@@ -138,7 +138,7 @@ class Peer(asyncio.Protocol):
         """Work through ``data`` as far as the current exchange allows; keep the rest."""
         self._pumping = True
         try:
-            while data and not self._must_wait():
+            while data and not (self._gated or self._writing_paused):
                 if self._phase is _HEAD:
                     data = self._read_head(data)
                 elif self._phase is _BODY:
@@ -214,7 +214,8 @@ class Peer(asyncio.Protocol):
             return
         self._chunked = ChunkedBody(connection.max_body_bytes) if self._left == CHUNKED else None
         self._deadline = self._server.now + connection.body_idle_s
-        connection.invite_body()
+        if connection.head.expects_continue:
+            connection.invite_body()
 
     def _read_body(self, data: bytes) -> bytes:
         connection, delegate = self._connection, self._delegate
@@ -241,8 +242,8 @@ class Peer(asyncio.Protocol):
             if wait is not None:
                 self._gate(wait, self._piece_taken)
                 return rest
-        if self._connection is connection:
-            self._piece_taken()
+        if complete and self._connection is connection:
+            self._finish()
         return rest
 
     def _piece_taken(self) -> None:
@@ -290,7 +291,8 @@ class Peer(asyncio.Protocol):
 
     def answered(self, *, keep_alive: bool) -> None:
         """The exchange's last byte has been written."""
-        self._forget()
+        self._connection = self._delegate = self._chunked = None
+        self._server.active_requests -= 1
         if not keep_alive or self._server.draining:
             if self._phase is _ANSWER and not self._ahead:
                 self._close()

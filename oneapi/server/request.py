@@ -71,9 +71,11 @@ class HeadReader:
             _judge(parser, data)
             self._parser = parser
             self._seen += data
-            self._check_size(len(data), data)
+            if len(data) > self._limits.head_bytes:
+                raise self._too_large(data)
             return None
-        self._check_size(end, data)
+        if end > self._limits.head_bytes:
+            raise self._too_large(data)
         _judge(parser, data[:end])
         return parse_head(data[: end - 4], self._limits), data[end:]
 
@@ -82,21 +84,22 @@ class HeadReader:
         self._seen += data
         end = self._seen.find(b"\r\n\r\n", max(0, seen - 3)) + 4
         if end < 4:
-            self._check_size(len(self._seen), self._seen)
+            if len(self._seen) > self._limits.head_bytes:
+                raise self._too_large(self._seen)
             _judge(self._parser, data)
             return None
-        self._check_size(end, self._seen)
+        if end > self._limits.head_bytes:
+            raise self._too_large(self._seen)
         _judge(self._parser, data[: end - seen])
         head = bytes(self._seen[: end - 4])
         self._parser = None
         self._seen.clear()
         return parse_head(head, self._limits), data[end - seen :]
 
-    def _check_size(self, size: int, head: bytes | bytearray) -> None:
-        if size > self._limits.head_bytes:
-            if head.find(b"\r\n", 0, self._limits.head_bytes) < 0:
-                raise refusal(414, "uri_too_long", "The request target is too long.")
-            raise refusal(431, "headers_too_large", "The request's headers are too large.")
+    def _too_large(self, head: bytes | bytearray) -> ClientError:
+        if head.find(b"\r\n", 0, self._limits.head_bytes) < 0:
+            return refusal(414, "uri_too_long", "The request target is too long.")
+        return refusal(431, "headers_too_large", "The request's headers are too large.")
 
 
 def _judge(parser: HttpRequestParser | None, data: bytes) -> None:

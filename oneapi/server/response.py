@@ -17,24 +17,19 @@ class StatusLines:
 
     def __init__(self) -> None:
         self._second = 0
-        self._date = b""
+        self.date = b""  # the header with its line end, as of the last `for_status`
         self._lines: dict[int, bytes] = {}
 
-    def date(self) -> bytes:
-        """The Date header, with its line end."""
+    def for_status(self, status: int) -> bytes:
+        """Status line and Date header, each with its line end."""
         second = int(time.time())
         if second != self._second:
             self._second = second
             self._lines.clear()
-            self._date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
-        return self._date
-
-    def for_status(self, status: int) -> bytes:
-        """Status line and Date header, each with its line end."""
-        date = self.date()
+            self.date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
         line = self._lines.get(status)
         if line is None:
-            line = self._lines[status] = status_line(status, _REASONS.get(status, "Unknown")) + date
+            line = self._lines[status] = status_line(status, _REASONS.get(status, "Unknown")) + self.date
         return line
 
 
