@@ -169,15 +169,13 @@ class Connection(asyncio.Protocol):
         self._parser = None  # it holds our methods: without this each connection is a reference cycle
         self._owner.closed(self)
         response = self._response
-        if response is None:
-            return
-        self._response = None
         until_close = not self._framing.keys() & {"content-length", "transfer-encoding"}
-        if response.status and until_close and exc is None:
+        if response is None or exc is not None or not (response.status and until_close):
+            self._fail(failures.broken(exc), exc)
+        else:
+            self._response = None
             response.completed()
             response.wake()
-        else:
-            self._fail(failures.broken(exc), exc)
 
     def pause_writing(self) -> None:
         """asyncio: the peer reads more slowly than we write."""
