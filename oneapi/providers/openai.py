@@ -75,7 +75,7 @@ KEPT_BACK = frozenset(
 # Where an answer keeps what was asked for. Speech is bytes, and a transcript of silence is empty.
 ANSWER = {Mode.EMBEDDINGS: "data", Mode.MODERATIONS: "results"}
 # Finished on purpose without a word: hidden reasoning used up the limit, or a filter took the words away.
-SILENT_FINISH = frozenset(("length", "content_filter"))
+SILENT_FINISH = ("length", "content_filter")
 TEXT_MODES = (Mode.CHAT, Mode.COMPLETIONS, Mode.EDITS)
 AUDIO_TEXT_MODES = (Mode.TRANSCRIPTION, Mode.TRANSLATION)
 DONE = b"[DONE]"

@@ -204,7 +204,7 @@ VENDORS = (
         as_asked,
         names_usage=True,
         edit_request=quirks.fits_mistral,
-        edit_answer=quirks.joins_content,
+        edit_answer=quirks.speaks_as_openai,
     ),
     Vendor("groq", {29: "https://api.groq.com/openai"}, as_asked, edit_answer=quirks.copies_reasoning),
     Vendor("lingyiwanwu", {31: "https://api.lingyiwanwu.com"}, as_asked),
@@ -216,13 +216,19 @@ VENDORS = (
         edit_request=quirks.strips_reasoning,
         edit_answer=quirks.names_cached_tokens,
     ),
-    Vendor("together", {39: "https://api.together.xyz"}, as_asked),
+    Vendor("together", {39: "https://api.together.xyz"}, as_asked, edit_answer=quirks.names_finish),
     Vendor(
         "doubao", {40: "https://ark.cn-beijing.volces.com"}, doubao_path, edit_answer=quirks.sums_bot_usage
     ),
     Vendor("novita", {41: "https://api.novita.ai/v3/openai"}, chat_only("/chat/completions")),
     Vendor("siliconflow", {44: "https://api.siliconflow.cn"}, as_asked, edit_answer=quirks.lists_images),
-    Vendor("xai", {45: "https://api.x.ai"}, as_asked, edit_answer=quirks.counts_reasoning),
+    Vendor(
+        "xai",
+        {45: "https://api.x.ai"},
+        as_asked,
+        edit_request=quirks.orders_plain_images,
+        edit_answer=quirks.counts_reasoning,
+    ),
     Vendor("baidu v2", {47: "https://qianfan.baidubce.com"}, chat_only("/v2/chat/completions")),
     Vendor(
         "xunfei v2",

@@ -38,6 +38,11 @@ MISTRAL_REJECTS = frozenset(
         "max_completion_tokens",
     )
 )
+XAI_IMAGE_REJECTS = ("size", "quality", "style")
+FINISH_REASON = {
+    "model_length": "length",  # Mistral
+    "eos": "stop",  # Together, older models
+}
 MINIMAX_STATUS = {
     1000: 500,
     1001: 504,
@@ -146,6 +151,32 @@ def joins_content(answer: Json) -> bool:
             part["content"] = parts_text([item for item in content if item not in thinking])
             changed = True
     return changed
+
+
+def speaks_as_openai(answer: Json) -> bool:
+    """Mistral's answers: plain strings, and OpenAI's word for a full context."""
+    joined = joins_content(answer)
+    return names_finish(answer) or joined
+
+
+def names_finish(answer: Json) -> bool:
+    """A few vendors' words for the end of an answer, as OpenAI's."""
+    changed = False
+    choices = answer.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+        if isinstance(reason, str) and reason in FINISH_REASON:
+            choice["finish_reason"] = FINISH_REASON[reason]
+            changed = True
+    return changed
+
+
+def orders_plain_images(call: Call) -> Json | None:
+    """xAI's images have neither size nor quality nor style."""
+    body = call.body or {}
+    if call.mode is not Mode.IMAGES or not any(name in body for name in XAI_IMAGE_REJECTS):
+        return None
+    return {name: value for name, value in body.items() if name not in XAI_IMAGE_REJECTS}
 
 
 def lists_images(answer: Json) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from oneapi.errors import Failure
 from oneapi.providers import failures, openai
-from tests.providers.test_openai import CHANNEL, answer, call_to
+from tests.providers.calls import CHANNEL, answer, call_to
 
 # status, body, then message, type, code, param as One API answers them.
 GENERIC = ("upstream_error", "bad_response_status_code")

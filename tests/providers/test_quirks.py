@@ -8,9 +8,19 @@ import pytest
 from oneapi.errors import Failure, UpstreamError
 from oneapi.providers import BY_CHANNEL_TYPE
 from oneapi.wire import Event, Mode, Usage
-from tests.providers.test_openai import answer, call_to, chat, delta, reply_to, streamed
+from tests.providers.calls import answer, call_to, chat, delta, reply_to, streamed
 
-MINIMAX, MISTRAL, GROQ, DEEPSEEK, DOUBAO, SILICONFLOW, XAI, SPARK = 27, 28, 29, 36, 40, 44, 45, 48
+MINIMAX, MISTRAL, GROQ, DEEPSEEK, TOGETHER, DOUBAO, SILICONFLOW, XAI, SPARK = (
+    27,
+    28,
+    29,
+    36,
+    39,
+    40,
+    44,
+    45,
+    48,
+)
 
 
 def sent(channel_type: int, body: Any, mode: Mode = Mode.CHAT) -> Any:
@@ -81,6 +91,23 @@ def test_mistral_s_content_parts_become_strings(thinking: Any) -> None:
     [chunk] = streamed(BY_CHANNEL_TYPE[MISTRAL].stream(call_to(MISTRAL)), delta(content=content))
     assert chunk.raw is None
     assert chunk.text == "hihm"
+
+
+@pytest.mark.parametrize(
+    ("channel_type", "reason", "shown"),
+    [(MISTRAL, "model_length", "length"), (MISTRAL, "stop", "stop"), (TOGETHER, "eos", "stop")],
+)
+def test_the_end_of_an_answer_has_openai_s_word(channel_type: int, reason: str, shown: str) -> None:
+    reply = reply_to(chat({"content": "hi"}, finish_reason=reason), channel_type=channel_type)
+    assert reply.data == chat({"content": "hi"}, finish_reason=shown)
+    assert not reply_to({"data": [{}]}, Mode.EMBEDDINGS, channel_type).empty
+
+
+def test_xai_s_images_are_ordered_without_what_it_rejects() -> None:
+    order = {"model": "grok-2-image", "prompt": "a cat", "size": "1x1", "quality": "hd", "n": 2}
+    assert sent(XAI, order, Mode.IMAGES) == {"model": "grok-2-image", "prompt": "a cat", "n": 2}
+    assert sent(XAI, {"prompt": "a cat"}, Mode.IMAGES) == {"prompt": "a cat"}
+    assert sent(XAI, {"messages": [], "size": "1x1"}) == {"messages": [], "size": "1x1"}
 
 
 def test_mistral_s_text_parts_alone_make_no_reasoning() -> None:
