@@ -181,8 +181,8 @@ class Connection(HTTPConnection):
             self._socket.aborted()
 
     def invite_body(self) -> None:
-        """Tell a client that asked (``Expect: 100-continue``) to send its body."""
-        if self.head.expects_continue and self.state is WAITING:
+        """Tell a client that waits for it (``Expect: 100-continue``) to send its body."""
+        if self.state is WAITING:
             self._socket.transport.write(_CONTINUE)
 
     def probe(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 NEVER = float("inf")
 # When to look after a client that has shut down its side (see `Peer.look_after`); later the sweep does.
 LOOK_AFTER_S = (0.04, 0.01, 0.02, 0.04, 0.1, 0.3)
+# So much of what a client has sent ahead is worked through before others have their turn.
+TURN_STEPS, TURN_BYTES = 32, 16 << 10
 
 
 class Phase(Enum):
@@ -90,6 +93,8 @@ class Peer(asyncio.Protocol):
             return
         if self._phase is not _ANSWER and not (self._ahead or self._gated or self._writing_paused):
             self._pump(data)
+            if self._ahead and self._phase is not _ANSWER:
+                asyncio.get_running_loop().call_soon(self._resume)
             return
         self._ahead += data
         if len(self._ahead) >= self._limits.read_ahead_bytes:
@@ -107,7 +112,7 @@ class Peer(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client takes its answer more slowly than it is made."""
         self._writing_paused = True
-        self._unsent = self.transport.get_write_buffer_size() + 1
+        self._unsent = sys.maxsize  # the next check sees what it is
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -120,8 +125,7 @@ class Peer(asyncio.Protocol):
         elif self._phase is _LINGER:
             self._deadline = self._server.now + self._limits.linger_s
         self._release()
-        if self._ahead:
-            self._resume()
+        self._resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """The socket is gone, whoever closed it."""
@@ -137,8 +141,10 @@ class Peer(asyncio.Protocol):
     def _pump(self, data: bytes) -> None:
         """Work through ``data`` as far as the current exchange allows; keep the rest."""
         self._pumping = True
+        steps = 0
         try:
-            while data and not (self._gated or self._writing_paused):
+            while data and steps < TURN_STEPS and not (self._gated or self._writing_paused):
+                steps += 1
                 if self._phase is _HEAD:
                     data = self._read_head(data)
                 elif self._phase is _BODY:
@@ -152,20 +158,24 @@ class Peer(asyncio.Protocol):
         finally:
             self._pumping = False
         if data and self._phase in (_HEAD, _BODY, _ANSWER):
-            self._ahead += data
+            self._ahead[:0] = data
 
     def _resume(self) -> None:
         """An exchange or a wait has ended: go on with what came in meanwhile."""
-        if self._must_wait() or self._phase in (_LINGER, _CLOSED):
+        if self._pumping or self._must_wait() or self._phase in (_LINGER, _CLOSED):
             return
         if self._ahead and self._phase is not _ANSWER:
-            data = bytes(self._ahead)
-            self._ahead.clear()
+            data = bytes(self._ahead[:TURN_BYTES])
+            del self._ahead[:TURN_BYTES]
             self._pump(data)
         if self._reading_paused and len(self._ahead) < self._limits.read_ahead_bytes:
             self._reading_paused = False
             self.transport.resume_reading()
-        if self._read_all and self._phase in (_HEAD, _BODY) and not self._must_wait():
+        if self._phase not in (_HEAD, _BODY) or self._must_wait():
+            return
+        if self._ahead:
+            asyncio.get_running_loop().call_soon(self._resume)
+        elif self._read_all:
             self._close()
 
     def _must_wait(self) -> bool:
@@ -285,9 +295,7 @@ class Peer(asyncio.Protocol):
 
     def may_stay_open(self) -> bool:
         """Whether another request can follow the one being answered."""
-        if self._server.draining or (self._read_all and not self._ahead):
-            return False
-        return self._phase is _ANSWER
+        return self._phase is _ANSWER and not self._server.draining
 
     def answered(self, *, keep_alive: bool) -> None:
         """The exchange's last byte has been written."""
@@ -402,7 +410,7 @@ class Peer(asyncio.Protocol):
         """Let the client finish writing, or it may be told of a reset before it has read the answer."""
         self._phase = _LINGER
         self._deadline = self._server.now + self._limits.linger_s
-        self._unsent = self.transport.get_write_buffer_size() + 1
+        self._unsent = sys.maxsize  # the next check sees what it is
         self._ahead.clear()
         if self._reading_paused:
             self._reading_paused = False
@@ -420,7 +428,7 @@ class Peer(asyncio.Protocol):
         """Close as soon as everything has been sent."""
         self._phase = _LINGER
         self._deadline = self._server.now + self._limits.linger_s
-        self._unsent = self.transport.get_write_buffer_size() + 1
+        self._unsent = sys.maxsize  # the next check sees what it is
         self.transport.close()
 
     # A client that has shut down its side may have left, or just have nothing more to say. Only a reset

@@ -241,6 +241,23 @@ async def test_a_client_that_has_shut_down_its_side_gets_its_answers(serve: Serv
     assert await client.ended()
 
 
+async def test_a_half_closed_client_gets_the_answers_to_all_that_it_sent_ahead(
+    serve: Serve, connect: Connect
+) -> None:
+    app = Application(answer=None)
+    server = await serve(app)
+    client = await connect(server)
+    exchange = await begun(server, client, app)
+    await client.send(GET * 3000)
+    client.shut()
+    app.answer = lambda e: e.connection.respond(200, (), b"x" * 100)
+    exchange.connection.end()
+    assert await client.exactly(5) == b"0\r\n\r\n"
+    for _ in range(3000):
+        assert (await client.response()).status == 200
+    assert await client.ended()
+
+
 async def test_a_half_closed_client_gets_a_late_answer_and_a_stream(serve: Serve, connect: Connect) -> None:
     app = Application(answer=None)
     client = await connect(await serve(app))
