@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
 
 try:
     import uvloop
@@ -26,6 +27,16 @@ def loop_factory() -> tuple[str, LoopFactory]:
 def pytest_asyncio_loop_factories() -> Mapping[str, LoopFactory]:
     name, factory = loop_factory()
     return {name: factory}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
+    """Fail a test when the program does blocking work (a query, a file, a sleep) on the event loop."""
+    with blockbuster_ctx("oneapi") as blockbuster:
+        # Nobody is served before the database is open.
+        for function in blockbuster.functions.values():
+            function.can_block_in("oneapi/store/store.py", "open")
+        yield blockbuster
 
 
 class _Collector(logging.Handler):
