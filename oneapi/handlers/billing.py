@@ -1,11 +1,7 @@
 """What a client's "balance" button asks for, in the form of OpenAI's old billing endpoints."""
 
-import time
-
-from oneapi.errors import GatewayError
-from oneapi.handlers.base import Base, Services
 from oneapi.handlers.encode import number
-from oneapi.relay import auth
+from oneapi.handlers.token_route import TokenRoute
 from oneapi.store.index import TokenEntry
 from oneapi.wire import Json
 
@@ -13,31 +9,18 @@ from oneapi.wire import Json
 UNLIMITED = 100_000_000
 
 
-class Billing(Base):
-    """An answer for the token of the Authorization header; any page may ask with its own key."""
+class Billing(TokenRoute):
+    """An answer for the token of the Authorization header."""
 
-    def initialize(self, services: Services) -> None:
-        """Take over what ``routes`` gave."""
-        self.services = services
+    compresses = True
 
-    def set_default_headers(self) -> None:
-        """Let pages of any origin read the answer; cookies are never part of it."""
-        super().set_default_headers()
-        if "Origin" in self.request.headers:
-            self.set_header("Access-Control-Allow-Origin", "*")
-
-    async def get(self) -> None:
+    async def get(self, *_: str) -> None:
         """Answer for a token that works."""
         if not self.admitted(self.services.api_limit):
             return
-        store = self.services.context.store
-        header = self.request.headers.get("Authorization", "")
-        try:
-            caller = auth.authenticate(store, header, self.client_ip, int(time.time()))
-        except GatewayError as error:
-            self.send_json(error.status, relay_error(error, self.request_id))
-            return
-        self.send_json(200, await self.answer(caller.token))
+        caller = self.caller()
+        if caller is not None:
+            self.send_json(200, await self.answer(caller.token))
 
     async def answer(self, token: TokenEntry) -> Json:
         """The answer for ``token``."""
@@ -60,16 +43,6 @@ class Billing(Base):
             else quota
         )
         return number(float(scaled))
-
-    def options(self) -> None:
-        """Answer a preflight."""
-        preflight(self)
-
-    def head(self) -> None:
-        """HEAD, and the other methods, are not served."""
-        self.not_found()
-
-    post = put = delete = patch = head
 
 
 class Subscription(Billing):
@@ -100,20 +73,3 @@ class Usage(Billing):
     async def answer(self, token: TokenEntry) -> Json:
         """One API's shape."""
         return {"object": "list", "total_usage": number(float(self.shown(await self.used(token)) * 100))}
-
-
-def relay_error(error: GatewayError, request_id: str) -> Json:
-    """One API's error envelope of relay routes."""
-    message = f"{error.message} (request id: {request_id})"
-    return {"error": {"message": message, "type": error.type, "param": error.param, "code": error.code}}
-
-
-def preflight(handler: Base) -> None:
-    """Allow pages of any origin to call a relay route with their own key, and never with cookies."""
-    handler.set_header("Access-Control-Allow-Origin", "*")
-    handler.set_header("Access-Control-Allow-Methods", "GET,POST,PUT,DELETE,OPTIONS")
-    handler.set_header("Access-Control-Allow-Headers", "*")
-    handler.set_header("Access-Control-Max-Age", "43200")
-    handler.set_status(204)
-    handler.clear_header("Content-Type")
-    handler.finish()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oneapi.handlers.base import Base, Services
-from oneapi.handlers.billing import preflight
+from oneapi.handlers.token_route import preflight
 
 # As in One API, a week. The page itself is always asked for again: it names the others.
 _FILE_CACHE = "max-age=604800"

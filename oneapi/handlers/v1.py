@@ -1,12 +1,8 @@
 """The routes under ``/v1`` that answer from memory: the models, and what OpenAI has and One API has not."""
 
-import time
-
-from oneapi.errors import GatewayError
 from oneapi.handlers.base import Base, Services
-from oneapi.handlers.billing import preflight, relay_error
-from oneapi.relay import auth, models
-from oneapi.relay.auth import Caller
+from oneapi.handlers.token_route import TokenRoute
+from oneapi.relay import models
 
 # OpenAI's routes that are known and not served, with their methods (contract section 5.1).
 _ID = "[^/]+"
@@ -36,42 +32,6 @@ NOT_IMPLEMENTED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (f"threads/{_ID}/runs/{_ID}/steps", ("GET",)),
     (f"threads/{_ID}/runs/{_ID}/steps/{_ID}", ("GET",)),
 )
-
-
-class TokenRoute(Base):
-    """An answer for the bearer of a relay token; any page may ask with its own key."""
-
-    compresses = False
-
-    def initialize(self, services: Services) -> None:
-        """Take over what ``routes`` gave."""
-        self.services = services
-
-    def set_default_headers(self) -> None:
-        """Let pages of any origin read the answer; cookies are never part of it."""
-        super().set_default_headers()
-        if "Origin" in self.request.headers:
-            self.set_header("Access-Control-Allow-Origin", "*")
-
-    def caller(self) -> Caller | None:
-        """The caller; None when the refusal has been sent."""
-        store = self.services.context.store
-        header = self.request.headers.get("Authorization", "")
-        try:
-            return auth.authenticate(store, header, self.client_ip, int(time.time()))
-        except GatewayError as error:
-            self.send_json(error.status, relay_error(error, self.request_id))
-            return None
-
-    def options(self, *_: str) -> None:
-        """Answer a preflight."""
-        preflight(self)
-
-    def get(self, *_: str) -> None:
-        """A method that the route does not have."""
-        self.not_found()
-
-    head = post = put = delete = patch = get
 
 
 class Models(TokenRoute):

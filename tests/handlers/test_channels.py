@@ -212,6 +212,13 @@ async def test_a_test_asks_the_channel_for_a_model_that_it_really_has(
     assert (log["user_id"], log["channel"], log["quota"], log["username"]) == (0, 1, 0, "")
 
 
+async def test_a_channel_that_only_embeds_is_tested_by_embedding(root: Client, upstream: Upstream) -> None:
+    body = {"type": 1, "key": "k", "models": "text-embedding-3-small", "base_url": upstream.at(Vendor())}
+    await root.data("POST", "/api/channel/", body)
+    assert (await root.get("/api/channel/test/1"))["success"] is True
+    assert upstream.seen[-1].path.endswith("/v1/embeddings")
+
+
 async def unauthorized(exchange: Exchange) -> None:
     exchange.reply(401, {"error": {"message": "Incorrect API key provided", "type": "invalid_request_error"}})
 
