@@ -30,6 +30,8 @@ from oneapi.wire import Json
 log = logging.getLogger(__name__)
 
 JSON_TYPE = "application/json; charset=utf-8"
+# Far above any form; it is parsed on the event loop, also for strangers.
+MAX_BODY_BYTES = 4 << 20
 DEFAULT_PAGE_SIZE = 10
 MAX_PAGE_SIZE = 100
 
@@ -198,6 +200,9 @@ class Api(Base):
         if endpoint.critical and not self.admitted(services.critical_limit):
             return
         self.set_header("Cache-Control", "no-store")
+        if len(self.request.body) > MAX_BODY_BYTES:
+            self.send_json(413, refused("请求体过大 (the request body is too large)"))
+            return
         try:
             if endpoint.role:
                 await self._identify(endpoint.role)

@@ -225,3 +225,8 @@ async def test_a_word_as_id_is_refused_and_not_read_as_another_number(service: S
 async def test_a_query_that_is_not_utf8_is_a_400(service: Service) -> None:
     answer = await (await service.root()).ask("GET", "/api/token/search?keyword=%FF")
     assert (answer.status, answer.json) == (400, {"message": "bad request", "success": False})
+
+
+async def test_a_body_that_no_form_could_fill_is_a_413(service: Service) -> None:
+    answer = await service.anonymous().ask("POST", "/api/user/login", b" " * (4 * 1024 * 1024 + 1))
+    assert (answer.status, answer.json["success"]) == (413, False)
