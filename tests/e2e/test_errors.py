@@ -25,7 +25,7 @@ def assert_error(answer: Answer, status: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "text"),
-    [("sk-" + "x" * 48, "无效的令牌"), ("", "未提供令牌"), ("sk-", "未提供令牌"), ("sk-é", "无效的令牌")],
+    [("sk-" + "x" * 48, "无效的令牌"), ("", "未提供令牌"), ("sk-", "无效的令牌"), ("sk-é", "无效的令牌")],
     ids=["unknown", "none", "prefix only", "not ASCII"],
 )
 def test_a_key_that_does_not_work_is_refused(stage: Stage, key: str, text: str) -> None:

@@ -91,6 +91,7 @@ def test_a_mapped_model_is_put_into_the_form(stage: Stage) -> None:
     assert SOUND[1] in seen.body
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # says the client of the endpoint
 def test_translation_works_like_transcription(stage: Stage) -> None:
     place = stage.channel()
     assert stage.api.audio.translations.create(model=stage.model, file=SOUND).text == TRANSCRIPT
