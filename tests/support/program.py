@@ -16,7 +16,7 @@ from types import TracebackType
 ROOT = Path(__file__).parents[2]
 DATABASE = "one-api.db"
 # What a process needs to run at all; everything else would be a setting that the test did not choose.
-INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "COVERAGE_PROCESS_CONFIG")
 
 
 def frozen() -> bool:
