@@ -7,14 +7,16 @@ _random = random.Random()  # noqa: S311  seeded by the system; an id has to be u
 _last_ns = 0
 _second = -1
 _prefix = ""
+_suffix = ""
 
 
 def new() -> str:
     """An id of 31 digits that no other request has had, also before a restart.
 
-    The time in it never stands still or goes back within the process, even when the clock does.
+    The time in it never stands still or goes back within the process, even when the clock does; the random
+    digits, drawn anew each second, tell processes apart.
     """
-    global _last_ns, _second, _prefix  # noqa: PLW0603  one event loop, one sequence
+    global _last_ns, _second, _prefix, _suffix  # noqa: PLW0603  one event loop, one sequence
     now_ns = time.time_ns()
     if now_ns <= _last_ns:
         now_ns = _last_ns + 1
@@ -22,5 +24,6 @@ def new() -> str:
     second, fraction = divmod(now_ns, 1_000_000_000)
     if second != _second:
         _prefix = time.strftime("%Y%m%d%H%M%S", time.localtime(second))
+        _suffix = f"{_random.randrange(100_000_000):08d}"
         _second = second
-    return f"{_prefix}{fraction:09d}{int(_random.random() * 100_000_000):08d}"
+    return f"{_prefix}{fraction:09d}{_suffix}"

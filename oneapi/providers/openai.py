@@ -370,6 +370,9 @@ def _answers(choice: Any) -> bool:
     message = choice.get("message")
     if isinstance(message, dict) and message.get("content"):
         return True
+    message = choice.get("message")
+    if isinstance(message, dict) and message.get("content"):
+        return True
     if choice.get("finish_reason") in SILENT_FINISH:
         return True
     return bool(message_text(choice))

@@ -36,7 +36,9 @@ def usage_of(named: Any, *, total_is_prompt: bool = False) -> Usage | None:
     cached = (
         details.get("cached_tokens") or named.get("prompt_cache_hit_tokens") or named.get("cached_tokens")
     )
-    special = cached or reasoning or any(map(details.get, INPUT_KINDS)) or any(map(output.get, OUTPUT_KINDS))
+    special = cached or reasoning
+    if not special and (details or output):
+        special = any(map(details.get, INPUT_KINDS)) or any(map(output.get, OUTPUT_KINDS))
     if not special:
         return Usage(input_uncached=prompt, output_text=completion)
     return _sorted(prompt, completion, {**details, "cached_tokens": cached}, output)

@@ -20,7 +20,7 @@ from oneapi.wire import Call, Mode, Reply, Usage
 
 _IMAGE_MODES = (Mode.IMAGES, Mode.IMAGE_EDITS)
 _HEARD_MODES = (Mode.TRANSCRIPTION, Mode.TRANSLATION)
-_WITHOUT_ROW_WHEN_FREE = (*_IMAGE_MODES, *_HEARD_MODES, Mode.SPEECH)
+_TEXT_MODES = (Mode.CHAT, Mode.EMBEDDINGS, Mode.COMPLETIONS, Mode.MODERATIONS, Mode.EDITS)
 # Billed under the name that One API bills them by when the client named none.
 _BILLED_MODEL = {"text-moderation-stable": "text-moderation-latest"}
 
@@ -34,6 +34,7 @@ class Bill:
     call: Call
     inbound: Inbound
     price: Price
+    is_text: bool  # else pictures or sound, whose free requests leave no log row
     units_to_hold: int
 
 
@@ -51,13 +52,18 @@ class Bills:
     def open(self, token: TokenEntry, demand: Demand, call: Call, inbound: Inbound) -> Bill:
         """The bill of an attempt. Raises ClientError when the price list does not know such an order."""
         price = self._prices.price(call.model, call.channel.type, token.user.group)
-        return Bill(token, demand, call, inbound, price, self._units(demand, call, price))
+        if call.mode in _TEXT_MODES:
+            body = call.body or {}
+            tokens = estimate.prompt_ceiling(body, call.model) + estimate.most_output(body)
+            units = ratio.text_hold(price, self._options.pre_consumed_quota + tokens)
+            return Bill(token, demand, call, inbound, price, True, units)  # noqa: FBT003  a field
+        return Bill(token, demand, call, inbound, price, False, self._media_units(demand, call, price))  # noqa: FBT003
 
     def settle(self, bill: Bill, hold: Hold, delivery: Delivery) -> None:
         """Charge what was delivered, exactly once: now, or when the tokens have been counted."""
         mode = bill.call.mode
-        if mode is Mode.SPEECH or mode in _IMAGE_MODES:
-            self._charge(bill, hold, self._media_cost(bill), Usage())
+        if not bill.is_text and mode not in _HEARD_MODES:
+            self._charge(bill, hold, self._media_units(bill.demand, bill.call, bill.price), Usage())
         elif delivery.usage is not None:
             self._charge(bill, hold, ratio.text_cost(bill.price, delivery.usage), delivery.usage)
         else:
@@ -71,28 +77,16 @@ class Bills:
             self._tables = tables
             self._prices = Prices(self._defaults, model=tables[0], completion=tables[1], group=tables[2])
 
-    def _units(self, demand: Demand, call: Call, price: Price) -> int:
-        mode, body = call.mode, call.body or {}
-        if mode in _IMAGE_MODES:
-            order = _image_order(demand)
-            if mode is Mode.IMAGES:
-                ratio.check_image(self._prices.images, call.model, order)
-            channel_type = call.channel.type
-            return ratio.image_cost(price, self._prices.images, call.model, order, channel_type=channel_type)
-        if mode is Mode.SPEECH:
-            return ratio.speech_cost(price, body.get("input") or "")
-        tokens = self._options.pre_consumed_quota
-        if mode not in _HEARD_MODES:
-            tokens += estimate.prompt_ceiling(body, call.model) + estimate.most_output(body)
-        return ratio.text_hold(price, tokens)
-
-    def _media_cost(self, bill: Bill) -> int:
-        if bill.call.mode is Mode.SPEECH:
-            return ratio.speech_cost(bill.price, (bill.call.body or {}).get("input") or "")
-        order = _image_order(bill.demand)
-        channel_type = bill.call.channel.type
-        images = self._prices.images
-        return ratio.image_cost(bill.price, images, bill.call.model, order, channel_type=channel_type)
+    def _media_units(self, demand: Demand, call: Call, price: Price) -> int:
+        """What pictures and speech cost, known beforehand; what to reserve for a transcription."""
+        if call.mode in _HEARD_MODES:
+            return ratio.text_hold(price, self._options.pre_consumed_quota)
+        if call.mode is Mode.SPEECH:
+            return ratio.speech_cost(price, (call.body or {}).get("input") or "")
+        order = _image_order(demand)
+        if call.mode is Mode.IMAGES:
+            ratio.check_image(self._prices.images, call.model, order)
+        return ratio.image_cost(price, self._prices.images, call.model, order, channel_type=call.channel.type)
 
     async def _count(self, bill: Bill, hold: Hold, delivery: Delivery) -> None:
         usage = Usage(estimated=True)
@@ -107,11 +101,11 @@ class Bills:
             self._charge(bill, hold, quota, usage)
 
     def _charge(self, bill: Bill, hold: Hold, quota: int, usage: Usage) -> None:
+        now = int(time.time())
         log = None
-        if self._options.log_consume and (quota or bill.call.mode not in _WITHOUT_ROW_WHEN_FREE):
-            log = _log_row(bill, quota, usage)
-        channel_id = bill.call.channel.id
-        self._ledger.settle(hold, Charge(quota, channel_id, bill.call.now, log))
+        if self._options.log_consume and (quota or bill.is_text):
+            log = _log_row(bill, quota, usage, now)
+        self._ledger.settle(hold, Charge(quota, bill.call.channel.id, now, log))
 
 
 def counted(call: Call, delivery: Delivery, *, approximate: bool) -> Usage:
@@ -160,24 +154,26 @@ def _image_order(demand: Demand) -> ratio.ImageOrder:
     )
 
 
-def _log_row(bill: Bill, quota: int, usage: Usage) -> Log:
+def _log_row(bill: Bill, quota: int, usage: Usage, now: int) -> Log:
     call, token = bill.call, bill.token
-    media = call.mode in _WITHOUT_ROW_WHEN_FREE
+    price, is_text = bill.price, bill.is_text
+    prompt_tokens = usage.prompt_tokens
+    if not is_text and call.mode not in _IMAGE_MODES:
+        prompt_tokens = quota  # One API writes an audio request's charge where tokens stand
     return Log(
         id=0,
         user_id=token.user.id,
-        created_at=int(time.time()),
+        created_at=now,
         type=LOG_CONSUME,
-        content=bill.price.media_note if media else bill.price.text_note,
+        content=price.text_note if is_text else price.media_note,
         username=token.user.username,
         token_name=token.name,
         model_name=_BILLED_MODEL.get(call.model, call.model),
         quota=quota,
-        # One API writes an audio request's charge where tokens stand.
-        prompt_tokens=quota if call.mode in (Mode.SPEECH, *_HEARD_MODES) else usage.prompt_tokens,
-        completion_tokens=0 if media else usage.completion_tokens,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=usage.completion_tokens if is_text else 0,
         channel=call.channel.id,
-        request_id=bill.inbound.request_id,
+        request_id=call.id,
         elapsed_time=int((time.monotonic() - bill.inbound.started) * 1000),
         is_stream=call.stream,
         system_prompt_reset=resets_prompt(call.channel, bill.demand),

@@ -73,7 +73,7 @@ async def test_a_token_that_is_used_up_is_refused_and_marked(
 async def test_a_subnet_lets_only_its_own_addresses_in(store: Store, ip: str, allowed: bool) -> None:
     await store.tokens.update(1, {"subnet": "10.0.0.0/8"})
     if allowed:
-        assert authenticate(store, ip=ip)
+        assert authenticate(store, ip=ip).token.name == "token1"
     else:
         with pytest.raises(PermissionDeniedError, match=r"10\.0\.0\.0/8"):
             authenticate(store, ip=ip)
