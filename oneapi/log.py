@@ -3,8 +3,8 @@
     [INFO] 2025/01/31 - 15:04:05 | <request id> | message          (without id: the system itself)
     [GIN] 2025/01/31 - 15:04:05 | <request id> | 200 | 1.234ms | 127.0.0.1 | POST /v1/chat/completions
 
-INFO and the access line go to stdout, other levels to stderr, everything to the file ``oneapi-YYYYMMDD.log`` of the
-log directory, a new one for each local day. The rest of the program uses ``logging.getLogger(__name__)`` and
+INFO and the access line go to stdout, other levels to stderr, everything to the file ``oneapi-YYYYMMDD.log`` of
+the log directory, a new one for each local day. The rest of the program uses ``logging.getLogger(__name__)`` and
 `access`.
 """
 
