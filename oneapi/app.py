@@ -19,6 +19,7 @@ from oneapi.handlers.context import Context
 from oneapi.handlers.front import FrontDoor
 from oneapi.handlers.passwords import Passwords
 from oneapi.handlers.routes import application
+from oneapi.relay.balance import Balances
 from oneapi.relay.bill import Bills
 from oneapi.relay.health import Health
 from oneapi.relay.pipeline import Parts, Pipeline
@@ -87,6 +88,7 @@ async def _started(settings: Settings, store: Store) -> App:
         pipeline=Pipeline(parts),
         proxy=RawProxy(store, ledger, upstream, router),
         tester=ChannelTester(upstream, settings.test_prompt),
+        balances=Balances(upstream),
     )
     limits = Limits(body_bytes=settings.max_request_body_bytes)
     door = FrontDoor(context, application(context), partial(_inflating, limit_bytes=limits.body_bytes))

@@ -1,13 +1,21 @@
 """Channels: upstream accounts. Their keys go in and never come out again."""
 
+import logging
 import time
 from typing import Any
 
+from oneapi import tasks
+from oneapi.errors import GatewayError
 from oneapi.handlers.base import Api, Refusal, done
-from oneapi.handlers.encode import channel_json
+from oneapi.handlers.context import Context
+from oneapi.handlers.encode import channel_json, number
 from oneapi.handlers.fields import integer, natural, text
 from oneapi.providers import catalogue
+from oneapi.providers.balances import QUESTIONS
+from oneapi.store.records import STATUS_ENABLED
 from oneapi.wire import Json
+
+log = logging.getLogger(__name__)
 
 # Fields that are nullable are written whenever they are there; the others keep their value for 0 and "", but
 # the name and the models of a channel may be emptied.
@@ -124,10 +132,33 @@ async def test_all(api: Api) -> Json:
 
 
 async def update_balance(api: Api) -> Json:
-    """No type of channel is asked for its balance."""
-    if await api.store.channels.get(api.path_id()) is None:
+    """Ask a channel's account how much money is left, and keep the answer."""
+    channel = api.store.index.channels.get(api.path_id())
+    if channel is None:
         raise Refusal("record not found")
-    raise Refusal("尚未实现")
+    balance = await api.services.context.balances.ask(channel)
+    changes = {"balance": balance, "balance_updated_time": int(time.time())}
+    await api.store.channels.update(channel.id, changes)
+    return done(balance=number(balance))
+
+
+async def update_balances(api: Api) -> Json:
+    """Ask all enabled channels whose type tells, in the background."""
+    tasks.spawn(_update_all(api.services.context), name="update balances")
+    return done()
+
+
+async def _update_all(context: Context) -> None:
+    for channel in sorted(context.store.index.channels.values(), key=lambda channel: channel.id):
+        if channel.status != STATUS_ENABLED or channel.type not in QUESTIONS:
+            continue
+        try:
+            balance = await context.balances.ask(channel)
+        except GatewayError as error:
+            log.info("no balance channel_id=%d reason=%s", channel.id, error.message)
+            continue
+        changes = {"balance": balance, "balance_updated_time": int(time.time())}
+        await context.store.channels.update(channel.id, changes)
 
 
 _NO_ID = "缺少渠道 id (the channel's id is missing)"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from oneapi.config import Settings
+from oneapi.relay.balance import Balances
 from oneapi.relay.pipeline import Pipeline
 from oneapi.relay.proxy import RawProxy
 from oneapi.relay.tester import ChannelTester
@@ -18,3 +19,4 @@ class Context:
     pipeline: Pipeline
     proxy: RawProxy
     tester: ChannelTester
+    balances: Balances

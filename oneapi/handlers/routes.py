@@ -87,6 +87,7 @@ API: Mapping[str, Mapping[str, Endpoint]] = {
     "/api/channel/disabled": {"DELETE": admin(channels.delete_disabled)},
     "/api/channel/test": {"GET": admin(channels.test_all)},
     "/api/channel/test/:id": {"GET": admin(channels.test)},
+    "/api/channel/update_balance": {"GET": admin(channels.update_balances)},
     "/api/channel/update_balance/:id": {"GET": admin(channels.update_balance)},
     "/api/channel/:id": {"GET": admin(channels.get), "DELETE": admin(channels.delete)},
     # Tokens

@@ -15,6 +15,7 @@ from oneapi import tasks
 from oneapi.config import PRIVATE_PEERS, Settings
 from oneapi.handlers.context import Context
 from oneapi.handlers.routes import application
+from oneapi.relay.balance import Balances
 from oneapi.relay.tester import ChannelTester
 from oneapi.server import HTTPServer
 from oneapi.store.records import ROLE_ADMIN, ROLE_USER, STATUS_DISABLED, STATUS_ENABLED, User
@@ -143,6 +144,7 @@ async def service(settings: Settings) -> AsyncIterator[Service]:
         pipeline=None,  # type: ignore[arg-type]  # management never relays
         proxy=None,  # type: ignore[arg-type]
         tester=ChannelTester(upstream, settings.test_prompt),
+        balances=Balances(upstream),
     )
     server = HTTPServer(await tasks.run_blocking(application, context))  # it reads files
     await server.start("127.0.0.1", 0)

@@ -240,6 +240,33 @@ async def test_an_unknown_channel_cannot_be_tested_or_asked_for_its_balance(root
         assert (await root.get(path)) == {"message": "record not found", "success": False}
 
 
+async def credit(exchange: Exchange) -> None:
+    exchange.reply(200, {"total_available": 13.5})
+
+
+async def test_a_balance_is_asked_for_stored_and_shown(root: Client, upstream: Upstream) -> None:
+    url = upstream.at(credit)
+    await root.data(
+        "POST", "/api/channel/", {"type": 4, "name": "c", "key": KEY, "models": "m", "base_url": url}
+    )
+    answer = await root.get("/api/channel/update_balance/1")
+    assert answer == {"balance": 13.5, "message": "", "success": True}
+    row = await channel(root, 1)
+    assert row["balance"] == 13.5
+    assert row["balance_updated_time"] > 0
+
+
+async def test_a_type_without_a_balance_and_a_vendor_that_refuses_say_so(
+    root: Client, upstream: Upstream
+) -> None:
+    for kind, text in ((3, "尚未实现"), (4, "status code: 401")):
+        body = {"type": kind, "name": "c", "key": KEY, "models": "m", "base_url": upstream.at(unauthorized)}
+        await root.data("POST", "/api/channel/", body)
+        number = (await root.data("GET", "/api/channel/"))[0]["id"]
+        answer = await root.get(f"/api/channel/update_balance/{number}")
+        assert answer == {"message": text, "success": False}
+
+
 async def everything_tested() -> None:
     await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "test channels"))
 
