@@ -272,6 +272,9 @@ def ours(folder: Path, vendor: str) -> Iterator[Ours]:
         admin.add_channel(models=MODEL, base_url=vendor)
         token = admin.add_token(name="bench", unlimited_quota=False, remain_quota=LIMIT)
         yield Ours(program, token.key, token.id)
+    except BenchError:
+        print(program.output[-3000:], file=sys.stderr)
+        raise
     finally:
         program.kill()
 
@@ -512,8 +515,9 @@ def main() -> int:
     report = Report()
     try:
         measure(arguments.only or list(MEASUREMENTS), report, quick=arguments.quick)
-    finally:
-        report.print()
+    except BenchError as error:
+        report.rows.append(Row(f"measuring ended: {error}", "", "no failures", met=False))
+    report.print()
     if arguments.json:
         found = {"values": report.values, "rows": [asdict(row) for row in report.rows]}
         arguments.json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))

@@ -5,15 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import SETTINGS, Stage
 from tests.support import llama
 from tests.support.admin import Admin
 from tests.support.ledger import ledger_check
 from tests.support.program import Program
 from tests.support.upstream import Upstream
 
-# The suite asks more than a person would, and the limits have tests of their own.
-SETTINGS = {"GLOBAL_API_RATE_LIMIT": "0", "GLOBAL_WEB_RATE_LIMIT": "0"}
 _numbers = itertools.count(1)
 
 

@@ -14,6 +14,8 @@ from tests.support.program import Program
 from tests.support.upstream import Behaviour, Seen, Upstream
 from tests.support.vendor import Vendor
 
+# The suite asks more than a person would, and the limits have tests of their own.
+SETTINGS = {"GLOBAL_API_RATE_LIMIT": "0", "GLOBAL_WEB_RATE_LIMIT": "0"}
 RATIO = 30  # of a model that no price table names
 HELLO: list[Any] = [{"role": "user", "content": "hi"}]
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.e2e.conftest import SETTINGS
-from tests.e2e.stage import HELLO, RATIO, Place, Stage, events, text_of
+from tests.e2e.stage import HELLO, RATIO, SETTINGS, Place, Stage, events, text_of
 from tests.support.admin import Admin
 from tests.support.ledger import ledger_check, rows
 from tests.support.program import Program

@@ -122,6 +122,10 @@ class Exchange:
 Behaviour: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
+async def _nothing_here(exchange: Exchange) -> None:
+    exchange.reply(404, {"error": {"message": "nothing is placed here", "type": "test", "code": None}})
+
+
 class Upstream:
     """The server. Usable from the test's thread; behaviours run in the server's own."""
 
@@ -131,6 +135,7 @@ class Upstream:
         self.url = ""
         self._tls = tls
         self._places: dict[str, Behaviour] = {}
+        self._elsewhere: Behaviour = _nothing_here
         self._changed = threading.Condition()
         self._open: set[_Connection] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -191,9 +196,13 @@ class Upstream:
             change()
             self._changed.notify_all()
 
+    def serve_everywhere(self, behaviour: Behaviour) -> None:
+        """Answer like this wherever no other behaviour was placed."""
+        self._elsewhere = behaviour
+
     def behaviour(self, place: str) -> Behaviour:
         """What is to happen at ``place``."""
-        return self._places[place]
+        return self._places.get(place, self._elsewhere)
 
 
 @dataclass(eq=False)
