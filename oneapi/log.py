@@ -3,9 +3,9 @@
     [INFO] 2025/01/31 - 15:04:05 | <request id> | message          (without id: the system itself)
     [GIN] 2025/01/31 - 15:04:05 | <request id> | 200 | 1.234ms | 127.0.0.1 | POST /v1/chat/completions
 
-INFO and the access line go to stdout, other levels to stderr, everything to the file ``oneapi-YYYYMMDD.log`` of
-the log directory, a new one for each local day. The rest of the program uses ``logging.getLogger(__name__)`` and
-`access`.
+INFO and the access line go to stdout, other levels to stderr, everything to ``oneapi-YYYYMMDD.log`` in the
+log directory, a new file for each local day. The rest of the program uses
+``logging.getLogger(__name__)`` and `access`.
 """
 
 import atexit
@@ -150,8 +150,9 @@ class _Writer:
                 both = []
             both.append(line)
             (out if entry[1] is None or entry[1] == logging.INFO else err).append(line)
-        _write(self._stdout, out)
+        # Complaints first: whoever has read a request's access line finds everything about it.
         _write(self._stderr, err)
+        _write(self._stdout, out)
         self._append_to_file(self._wanted_name(), both)
 
     def _line(self, entry: _Entry) -> str:
