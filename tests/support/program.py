@@ -102,7 +102,13 @@ class Program:
             argv = [*command(self.folder), "--port", str(self.port), *self.options]
             with self._out.open("ab") as out, self._err.open("ab") as err:
                 self.process = subprocess.Popen(
-                    argv, cwd=self.cwd, env=self.env, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                    argv,
+                    cwd=self.cwd,
+                    env=self.env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
                 )
             if self._answers(time.monotonic() + timeout_s):
                 return
@@ -118,7 +124,7 @@ class Program:
                 with urllib.request.urlopen(self.url + "/api/status", timeout=5) as answer:
                     return bool(answer.status == 200)
             except (urllib.error.URLError, ConnectionError, TimeoutError):
-                time.sleep(0.02)
+                time.sleep(0.005)
         return False
 
     def stop(self, *, timeout_s: float = 40) -> None:
@@ -133,9 +139,9 @@ class Program:
         assert code == 0, f"exit code {code}:\n{self.output}"
 
     def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """End it at once, as a power cut would. An executable is two processes: one unpacks the other."""
         if self.process is not None and self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.process = None
 
