@@ -56,7 +56,6 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] = []
         self._framing: dict[str, str] = {}
         self._overhead_bytes = 0  # received since the last byte of a body: heads, chunk sizes, trailers
-        self._progress = False
         self._reused = False
         self._head_only = False
         self._unsent = False
@@ -74,7 +73,8 @@ class Connection(asyncio.Protocol):
         peer may have read the request and acted on it, and a chat paid twice is worse than an error.
         """
         transport = self._transport
-        if transport is None or self.closing or (self._reused and self._readable(transport)):
+        dead = transport is None or self.closing or transport.is_closing()
+        if transport is None or dead or (self._reused and self._readable(transport)):
             self.give_up()
             if self._reused:
                 return False
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: memoryview, *, last: bool) -> None:
         """More of the request; ``last`` marks its end."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
             self._unsent = not last
 
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         if response is None or parser is None:
             self.give_up()  # bytes that nobody asked for
             return
-        self._progress = False
+        self._overhead_bytes += len(data)
         try:
             parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as exc:
@@ -151,16 +151,16 @@ class Connection(asyncio.Protocol):
         if self._done:
             self._finish(response)
             return
-        if not self._progress:
-            self._overhead_bytes += len(data)
-            if self._overhead_bytes > HEAD_BYTES:
-                self._fail(failures.protocol("the upstream's answer has too large a head"))
-                return
+        if self._overhead_bytes > HEAD_BYTES:
+            self._fail(failures.protocol("the upstream's answer has too large a head"))
+            return
         response.wake()
 
     def eof_received(self) -> None:
-        """asyncio: the peer closed its side; returning None closes ours."""
+        """asyncio: the peer closed its side, and we ours: under TLS that would wait for its answer."""
         self.closing = True
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the socket is closed."""
@@ -216,7 +216,9 @@ class Connection(asyncio.Protocol):
             self._headers = []
             self._framing = {}
             return
-        self._progress = True
+        if len(self._headers) > HEADERS or (self._overhead_bytes > HEAD_BYTES and self._too_large()):
+            raise HttpParserError("the head is too large")  # to data_received, through llhttp
+        self._overhead_bytes = 0
         response.head_received(status, self._headers, self._framing.get("content-encoding", ""))
         if self._head_only:
             self._done = True
@@ -226,7 +228,6 @@ class Connection(asyncio.Protocol):
         """llhttp: bytes of the body."""
         if self._done or self._response is None:
             return
-        self._progress = True
         self._overhead_bytes = 0
         if self._response.body_received(data) and not self._paused:
             self._paused = True
@@ -243,6 +244,10 @@ class Connection(asyncio.Protocol):
         self._keep = parser.should_keep_alive() and not both
 
     # ----------------------------------------------------------------
+
+    def _too_large(self) -> bool:
+        """Whether the head alone, without the body that came with it, is above the limit."""
+        return sum(len(name) + len(value) + 4 for name, value in self._headers) > HEAD_BYTES
 
     def _finish(self, response: Response) -> None:
         self._response = None

@@ -13,7 +13,7 @@ from oneapi.errors import ClientError, Failure, UpstreamError
 from oneapi.upstream import target
 from oneapi.upstream.client import Client
 from oneapi.upstream.proxies import ProxyRules
-from oneapi.upstream.resolver import Address, Resolver
+from oneapi.upstream.resolver import Resolver
 from oneapi.wire import UpstreamRequest
 
 _REDIRECTS = 3
@@ -68,7 +68,7 @@ class GuardedFetch:
                         if len(body) > max_bytes:
                             raise _failed(f"it is larger than {max_bytes} bytes")
                     return response.header("content-type"), bytes(body)
-                url = urljoin(url, response.header("location"))
+                url = _joined(url, response.header("location"))
             finally:
                 response.close()
         raise _failed("there are too many redirects")
@@ -86,12 +86,19 @@ class GuardedFetch:
 
 
 class _PublicResolver(Resolver):
-    async def addresses(self, host: str, port: int) -> list[Address]:
+    async def addresses(self, host: str, port: int) -> list[str]:
         found = await super().addresses(host, port)
-        public = [address for address in found if is_public(address[1][0])]
+        public = [address for address in found if is_public(address)]
         if not public:
             raise _forbidden()
         return public
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def is_public(address: str) -> bool:

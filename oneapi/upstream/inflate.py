@@ -95,7 +95,7 @@ class _Brotli:
             out: bytes = self._engine.process(data, output_buffer_limit=OUTPUT_BYTES)
         except brotli.error as exc:
             raise failures.protocol(_BROKEN) from exc
-        self.pending = not self._engine.can_accept_more_data()
+        self.pending = len(out) >= OUTPUT_BYTES or not self._engine.can_accept_more_data()
         return out
 
     def finish(self) -> None:

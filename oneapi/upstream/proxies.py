@@ -5,11 +5,11 @@ Names are looked up by the proxy, always. A proxy's URL may hold a password, so 
 
 import asyncio
 import ipaddress
-import socket
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from oneapi.upstream import failures
@@ -98,7 +98,8 @@ def parse(url: str) -> Proxy:
     """The proxy of ``http://`` or ``socks5://[user:password@]host[:port]``. Raises UpstreamError."""
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        default = _DEFAULT_PORTS[parts.scheme]
+        port = parts.port or default
         host = ascii_host(parts.hostname or "")
     except (ValueError, KeyError):
         raise failures.network(
@@ -113,28 +114,84 @@ def parse(url: str) -> Proxy:
     )
 
 
-async def tunnel(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    """Have ``proxy``, at the other end of ``sock``, connect on to ``host``. Raises UpstreamError, OSError."""
+class Talk(asyncio.Protocol):
+    """A plain conversation before the connection proper begins."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._heard = bytearray()
+        self._left = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def say(self, data: bytes) -> None:
+        """Send ``data``."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def hear(self, size: int) -> bytes:
+        """Exactly ``size`` bytes. Raises UpstreamError when the peer closes first."""
+        while len(self._heard) < size:
+            await self._more()
+        data = bytes(self._heard[:size])
+        del self._heard[:size]
+        return data
+
+    async def hear_until(self, mark: bytes) -> bytes:
+        """All bytes up to and with ``mark``."""
+        while (end := self._heard.find(mark)) < 0 and len(self._heard) < _ANSWER_BYTES:
+            await self._more()
+        return await self.hear(end + len(mark)) if end >= 0 else b""
+
+    def end(self) -> None:
+        """Raise UpstreamError when the peer has closed, or said something that was not asked for."""
+        if self._heard or self._left:
+            raise failures.network("the upstream could not be reached: the connection was closed")
+
+    async def _more(self) -> None:
+        if self._left:
+            raise failures.network("the proxy closed the connection")
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes from the peer."""
+        self._heard += data
+        self._wake()
+
+    def eof_received(self) -> None:
+        """asyncio: the peer closed its side; returning None closes ours."""
+        self._left = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """asyncio: the socket is closed."""
+        self._left = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+async def tunnel(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
+    """Have ``proxy``, at the other end of ``talk``, connect on to ``host``. Raises UpstreamError."""
     if proxy.scheme == "http":
-        await _connect_method(sock, proxy, host, port)
+        await _connect_method(talk, proxy, host, port)
     else:
-        await _socks5(sock, proxy, host, port)
+        await _socks5(talk, proxy, host, port)
 
 
-async def _connect_method(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
-    loop = asyncio.get_running_loop()
+async def _connect_method(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     lines = [f"CONNECT {where} HTTP/1.1", f"Host: {where}"]
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("ascii"))
-    answer = b""
-    # The peer behind the tunnel waits for our first byte, so all that can be read here is the proxy's.
-    while b"\r\n\r\n" not in answer:
-        piece = await loop.sock_recv(sock, _ANSWER_BYTES)
-        answer += piece
-        if not piece or len(answer) > _ANSWER_BYTES:
-            raise failures.network("the proxy closed the connection or did not speak HTTP")
+    talk.say("\r\n".join([*lines, "", ""]).encode("ascii"))
+    answer = await talk.hear_until(b"\r\n\r\n")
     version, _, rest = answer.partition(b" ")
     status = rest[:3].decode("latin-1")
     if not version.startswith(b"HTTP/1.") or not status.isdigit():
@@ -143,27 +200,26 @@ async def _connect_method(sock: socket.socket, proxy: Proxy, host: str, port: in
         raise failures.network(f"the proxy refused to connect: HTTP status {status}")
 
 
-async def _socks5(sock: socket.socket, proxy: Proxy, host: str, port: int) -> None:
+async def _socks5(talk: Talk, proxy: Proxy, host: str, port: int) -> None:
     """RFC 1928, with the name and password of RFC 1929."""
-    loop = asyncio.get_running_loop()
-    await loop.sock_sendall(sock, b"\x05\x02\x00\x02" if proxy.username else b"\x05\x01\x00")
-    version, method = await _exactly(sock, 2)
+    talk.say(b"\x05\x02\x00\x02" if proxy.username else b"\x05\x01\x00")
+    version, method = await talk.hear(2)
     if version != 5:
         raise failures.network("the proxy did not speak SOCKS5")
     if method == 2 and proxy.username:
         name, password = proxy.username.encode()[:255], proxy.password.encode()[:255]
-        await loop.sock_sendall(sock, b"\x01%c%b%c%b" % (len(name), name, len(password), password))
-        if (await _exactly(sock, 2))[1] != 0:
+        talk.say(b"\x01%c%b%c%b" % (len(name), name, len(password), password))
+        if (await talk.hear(2))[1] != 0:
             raise failures.network("the proxy refused its user name and password")
     elif method != 0:
         raise failures.network("the proxy wants a way to log in that we do not have")
-    await loop.sock_sendall(sock, b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
-    version, refusal, _, kind = await _exactly(sock, 4)
+    talk.say(b"\x05\x01\x00" + _socks_address(host) + port.to_bytes(2, "big"))
+    _, refusal, _, kind = await talk.hear(4)
     if refusal:
         why = _SOCKS_REFUSALS.get(refusal, "unknown reason")
         raise failures.network(f"the proxy could not connect to the upstream: {why}")
-    length = {1: 4, 4: 16}.get(kind) or (await _exactly(sock, 1))[0]
-    await _exactly(sock, length + 2)
+    length = {1: 4, 4: 16}.get(kind) or (await talk.hear(1))[0]
+    await talk.hear(length + 2)
 
 
 def _socks_address(host: str) -> bytes:
@@ -173,14 +229,3 @@ def _socks_address(host: str) -> bytes:
         name = host.encode("ascii")
         return b"\x03%c%b" % (len(name), name)
     return (b"\x01" if address.version == 4 else b"\x04") + address.packed
-
-
-async def _exactly(sock: socket.socket, size: int) -> bytes:
-    loop = asyncio.get_running_loop()
-    data = b""
-    while len(data) < size:
-        piece = await loop.sock_recv(sock, size - len(data))
-        if not piece:
-            raise failures.network("the proxy closed the connection")
-        data += piece
-    return data

@@ -3,9 +3,7 @@
 import asyncio
 import socket
 from time import monotonic
-from typing import Any
 
-Address = tuple[socket.AddressFamily, tuple[Any, ...]]  # what ``sock_connect`` takes
 _Key = tuple[str, int]
 _MOST_NAMES = 1000
 
@@ -15,11 +13,11 @@ class Resolver:
 
     def __init__(self, *, keep_s: float = 60.0) -> None:
         self._keep_s = keep_s
-        self._known: dict[_Key, tuple[float, list[Address]]] = {}
-        self._asked: dict[_Key, asyncio.Future[list[Address]]] = {}
+        self._known: dict[_Key, tuple[float, list[str]]] = {}
+        self._asked: dict[_Key, asyncio.Future[list[str]]] = {}
 
-    async def addresses(self, host: str, port: int) -> list[Address]:
-        """At least one address, the best first. Raises OSError (``socket.gaierror``)."""
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """At least one IP address, the best first. Raises OSError (``socket.gaierror``)."""
         key = (host, port)
         known = self._known.get(key)
         if known is not None and known[0] > monotonic():
@@ -33,7 +31,7 @@ class Resolver:
         # Others may wait for the same name: one that gives up must not take the answer from them.
         return await asyncio.shield(asked)
 
-    def prefer(self, host: str, port: int, address: Address) -> None:
+    def prefer(self, host: str, port: int, address: str) -> None:
         """Remember that ``address`` worked: a host whose IPv6 is broken costs its delay only once."""
         known = self._known.get((host, port))
         if known is not None and known[1][0] != address and address in known[1]:
@@ -44,7 +42,7 @@ class Resolver:
         """None of the addresses worked: ask again next time."""
         self._known.pop((host, port), None)
 
-    def _answered(self, key: _Key, done: "asyncio.Future[list[Address]]") -> None:
+    def _answered(self, key: _Key, done: "asyncio.Future[list[str]]") -> None:
         del self._asked[key]
         if done.cancelled() or done.exception() is not None:
             return
@@ -53,6 +51,6 @@ class Resolver:
         self._known[key] = (monotonic() + self._keep_s, done.result())
 
 
-def _look_up(host: str, port: int) -> list[Address]:
+def _look_up(host: str, port: int) -> list[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(family, sockaddr) for family, _, _, _, sockaddr in found]
+    return [str(sockaddr[0]) for _, _, _, _, sockaddr in found]
