@@ -15,6 +15,8 @@ from oneapi.relay.exchange import Inbound
 from oneapi.relay.guard import answered
 from oneapi.wire import Mode
 
+CLIENT_GONE = 499  # in the access log: the client left before it got a status
+
 _ROUTES = {f"/v1/{mode.value}": mode for mode in Mode if mode is not Mode.PROXY}
 _ENGINE = re.compile(r"/v1/engines/([^/]+)/embeddings\Z")
 _PROXY = re.compile(r"/v1/oneapi/proxy/([^/]+)(/.*)?\Z", re.DOTALL)
@@ -152,7 +154,8 @@ class RelayDelegate(HTTPMessageDelegate):
             await answered(inbound, self, self._work(inbound))
         finally:
             elapsed_s = time.monotonic() - self._started_at
-            log.access(self._id, self._status, elapsed_s, remote_ip, self._method, self._path)
+            target = f"{self._path}?{self._query}" if self._query else self._path
+            log.access(self._id, self._status or CLIENT_GONE, elapsed_s, remote_ip, self._method, target)
 
     def _work(self, inbound: Inbound) -> Coroutine[Any, Any, None]:
         route = self._route

@@ -3,12 +3,13 @@
 The checks and their texts are One API's (contract sections 5.2 and 5.5).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from oneapi.errors import ClientError, GatewayError
+from oneapi.errors import ClientError, GatewayError, UpstreamError
 from oneapi.relay import multipart
 from oneapi.relay.exchange import Demand, Inbound
 from oneapi.wire import Chunk, Json, Mode
@@ -19,7 +20,7 @@ STREAM_HEADERS = (
     ("Cache-Control", "no-cache"),
     ("X-Accel-Buffering", "no"),
 )
-ERROR_HEADERS = (("Content-Type", "application/json; charset=utf-8"),)
+_ERROR_HEADERS = (("Content-Type", "application/json; charset=utf-8"),)
 
 _DEFAULT_MODEL = {
     Mode.MODERATIONS: "text-moderation-stable",
@@ -85,6 +86,14 @@ def error_body(error: GatewayError, request_id: str) -> bytes:
         "code": error.code,
     }
     return orjson.dumps({"error": detail})
+
+
+def error_headers(error: GatewayError) -> tuple[tuple[str, str], ...]:
+    """The headers of an error; the pause that an upstream asked for is the client's to keep now."""
+    pause_s = error.retry_after_s if isinstance(error, UpstreamError) else None
+    if pause_s is None:
+        return _ERROR_HEADERS
+    return (*_ERROR_HEADERS, ("Retry-After", str(math.ceil(pause_s))))
 
 
 def error_event(error: GatewayError, request_id: str) -> bytes:

@@ -29,6 +29,6 @@ async def answered(inbound: Inbound, client: Client, work: Awaitable[None]) -> N
 def _refuse(inbound: Inbound, client: Client, error: GatewayError) -> None:
     if not client.started:
         body = dialect.error_body(error, inbound.request_id)
-        client.respond(error.status, dialect.ERROR_HEADERS, body)
+        client.respond(error.status, dialect.error_headers(error), body)
     elif not client.ended:
         client.abort()

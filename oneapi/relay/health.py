@@ -29,12 +29,10 @@ class Health:
     def failed(self, channel: Channel, failure: UpstreamError) -> bool:
         """Note a failed attempt; whether another channel may be tried."""
         outcome = verdict(failure)
-        log.warning(
-            "attempt failed channel_id=%d class=%s status=%d",
-            channel.id,
-            failure.failure.value,
-            failure.upstream_status,
-        )
+        # What only the request is to blame for is no reason to look at the channel.
+        level = logging.WARNING if outcome.retry else logging.INFO
+        kind, status = failure.failure.value, failure.upstream_status
+        log.log(level, "attempt failed channel_id=%d class=%s status=%d", channel.id, kind, status)
         if outcome.cooldown_s:
             self.cooldowns.rest(channel.id, time.monotonic() + outcome.cooldown_s)
         if outcome.disable and self._store.options.relay.automatic_disable:
