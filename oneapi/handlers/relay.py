@@ -133,6 +133,7 @@ class RelayDelegate(HTTPMessageDelegate):
             self._task.cancel()
 
     async def _run(self) -> None:
+        log.request_id.set(self._id)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         remote_ip = client_ip(
