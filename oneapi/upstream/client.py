@@ -11,10 +11,11 @@ from oneapi.upstream.proxies import Proxy, ProxyRules
 from oneapi.upstream.resolver import Resolver
 from oneapi.upstream.response import Response, Timeouts
 from oneapi.upstream.target import Target
-from oneapi.wire import UpstreamRequest
+from oneapi.wire import HeaderList, UpstreamRequest
 
 _AT_ONCE_BYTES = 64 * 1024  # up to here head and body go out in one write
 _MOST_TARGETS = 1000
+_MOST_HEADS = 1000
 _DEFAULT_TIMEOUTS = Timeouts()
 
 
@@ -39,6 +40,7 @@ class Client:
         self._dialer = Dialer(resolver or Resolver(), ssl_context)
         self._pool = Pool(idle_s=idle_s, idle_per_origin=idle_per_origin, sweep_s=sweep_s)
         self._targets: dict[str, Target] = {}
+        self._heads: dict[tuple[str, str, HeaderList, str | None], bytes] = {}
 
     @property
     def open_connections(self) -> int:
@@ -71,13 +73,10 @@ class Client:
         if proxy is None:
             proxy = self._proxy_rules.choose(where.scheme, where.host, where.port)
         via = proxies.parse(proxy) if proxy else None
-        plain_proxy = via is not None and via.scheme == "http" and where.scheme == "http"
-        data = target.head(
-            request, where, proxy_authorization=via.authorization if via is not None and plain_proxy else None
-        )
+        data = self._head(request, where, via) + target.length(request)
         rest = memoryview(request.body)
         if len(rest) <= _AT_ONCE_BYTES:
-            data += rest
+            data += request.body
             rest = rest[:0]
         response = Response(timeouts, decode=decode)
         head_only = request.method == "HEAD"
@@ -90,6 +89,20 @@ class Client:
             connection.begin(response, data, head_only=head_only, last=not rest)
         await response.send_rest(rest)
         return response
+
+    def _head(self, request: UpstreamRequest, where: Target, via: Proxy | None) -> bytes:
+        """The head's bytes, remembered: a channel's requests differ in their bodies only."""
+        authorization = None  # a plain request is read by an HTTP proxy itself
+        if via is not None and via.scheme == "http" and where.scheme == "http":
+            authorization = via.authorization
+        key = (request.url, request.method, request.headers, authorization)
+        head = self._heads.get(key)
+        if head is None:
+            head = target.head(request, where, proxy_authorization=authorization)
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[key] = head
+        return head
 
     def _parse(self, url: str) -> Target:
         parsed = target.parse(url)

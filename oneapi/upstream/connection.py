@@ -6,6 +6,7 @@ import asyncio
 import math
 import select
 import sys
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 64 * 1024
 HEADERS = 200
-_FRAMING = frozenset({"content-encoding", "content-length", "keep-alive", "transfer-encoding"})
+_OURS = frozenset({"content-encoding", "keep-alive", "transfer-encoding"})
 _names: dict[bytes, str] = {}
 
 
@@ -62,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._done = False
         self._keep = False
         self._paused = False
-        self._poll: select.poll | None = None
+        self._readable: Callable[[int], object] = _never
 
     def begin(self, response: Response, data: bytes, *, head_only: bool, last: bool) -> bool:
         """Start an exchange by writing ``data``; ``last``: it is the whole request.
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         """
         transport = self._transport
         dead = transport is None or self.closing or transport.is_closing()
-        if transport is None or dead or (self._reused and self._readable(transport)):
+        if transport is None or dead or (self._reused and self._readable(0)):
             self.give_up()
             if self._reused:
                 return False
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
         self._parser = None  # it holds our methods: without this each connection is a reference cycle
         self._owner.closed(self)
         response = self._response
-        until_close = not self._framing.keys() & {"content-length", "transfer-encoding"}
+        until_close = "transfer-encoding" not in self._framing and not self._has_length()
         if response is None or exc is not None or not (response.status and until_close):
             self._fail(failures.broken(exc), exc)
         else:
@@ -196,13 +197,11 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp: one field of a head or a trailer."""
-        headers = self._headers
-        if self._done or self._response is None or self._response.status:
-            return  # a trailer: nothing in it that we need
+        # Trailers come here too: nothing looks at what they add once the head is handed over.
         lower = _names.get(name) or _lower(name)
         text = value.decode("latin-1")
-        headers.append((lower, text))
-        if lower in _FRAMING:
+        self._headers.append((lower, text))
+        if lower in _OURS:
             before = self._framing.get(lower)
             self._framing[lower] = text if before is None else f"{before}, {text}"
 
@@ -240,10 +239,13 @@ class Connection(asyncio.Protocol):
         if self._done or response is None or parser is None or not response.status:
             return
         self._done = True
-        both = "content-length" in self._framing and "transfer-encoding" in self._framing
+        both = "transfer-encoding" in self._framing and self._has_length()
         self._keep = parser.should_keep_alive() and not both
 
     # ----------------------------------------------------------------
+
+    def _has_length(self) -> bool:
+        return any(name == "content-length" for name, _ in self._headers)
 
     def _too_large(self) -> bool:
         """Whether the head alone, without the body that came with it, is above the limit."""
@@ -253,7 +255,9 @@ class Connection(asyncio.Protocol):
         self._response = None
         response.completed()
         if self._keep and not self._unsent and not self.closing:
-            self._reused = True
+            if not self._reused and self._transport is not None:
+                self._reused = True
+                self._readable = _watcher(self._transport)
             self.resume()
             self.deadline = monotonic() + self._idle_limit_s()
             self._owner.freed(self)
@@ -279,15 +283,19 @@ class Connection(asyncio.Protocol):
             response.failed(error)
         self.give_up()
 
-    def _readable(self, transport: asyncio.Transport) -> bool:
-        """Whether the kernel has an end, an error or bytes for us that the loop has not delivered yet."""
-        handle = transport.get_extra_info("socket").fileno()
-        if sys.platform == "win32":
-            return bool(select.select([handle], [], [], 0)[0])
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(handle, select.POLLIN)
-        return bool(self._poll.poll(0))
+
+def _watcher(transport: asyncio.Transport) -> Callable[[int], object]:
+    """Asks the kernel, for so many milliseconds, for bytes or an end that the loop has not delivered yet."""
+    handle = transport.get_extra_info("socket").fileno()
+    if sys.platform == "win32":
+        return lambda limit_ms: select.select([handle], [], [], limit_ms / 1000)[0]
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return poll.poll
+
+
+def _never(_: int) -> object:
+    return None
 
 
 def _lower(name: bytes) -> str:

@@ -83,6 +83,8 @@ class Response:
 
     async def read(self, limit_bytes: int) -> bytes:
         """The whole body, decoded. Raises UpstreamError, also when it is larger than ``limit_bytes``."""
+        if self._complete and self._inflater is None and self._size <= limit_bytes:
+            return self._take()  # nearly always: the body came with the head
         piece = await self.piece()
         pieces = [piece]
         size = len(piece)

@@ -17,6 +17,7 @@ class SSEDecoder:
 
     __slots__ = (
         "_after_cr",
+        "_between",
         "_counted",
         "_data",
         "_data_bytes",
@@ -37,9 +38,13 @@ class SSEDecoder:
         self._name = ""
         self._after_cr = False
         self._started = False
+        self._between = False  # nothing is held: the next byte begins an event
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that ``piece`` completes. Raises UpstreamError above the memory limit."""
+        # One whole event in one piece is how nearly all of them come.
+        if self._between and piece[:6] == b"data: " and _is_one_event(piece):
+            return [Event(piece[6:-2])]
         if (self._after_cr or b"\r" in piece) and not (piece := self._without_cr(piece)):
             return []
         lines = piece.split(b"\n")
@@ -57,6 +62,7 @@ class SSEDecoder:
             self._tail_bytes += len(tail)
         if self._tail_bytes + self._data_bytes > self._limit_bytes:
             raise failures.protocol("the upstream's stream has an event larger than the limit")
+        self._between = not (tail or self._tail or self._data or self._name or self._after_cr)
         return events
 
     def finish(self) -> list[Event]:
@@ -109,3 +115,8 @@ class SSEDecoder:
                 return piece
         self._after_cr = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _is_one_event(piece: bytes) -> bool:
+    """Whether the only line ends of ``piece`` are the two that end an event."""
+    return piece.endswith(b"\n\n") and piece.find(b"\n") == len(piece) - 2 and b"\r" not in piece

@@ -73,7 +73,7 @@ def ascii_host(host: str) -> str:
 
 
 def head(request: UpstreamRequest, target: Target, *, proxy_authorization: str | None = None) -> bytes:
-    """The bytes of the request's head. Raises UpstreamError when a field cannot be sent as it is.
+    """The request's head up to Content-Length. Raises UpstreamError when a field cannot be sent as it is.
 
     ``proxy_authorization`` is not None when a proxy reads this head itself (plain http): then the request
     line names the whole URL, and a value that is not empty is the proxy's credential.
@@ -96,9 +96,14 @@ def head(request: UpstreamRequest, target: Target, *, proxy_authorization: str |
         lines.append(_USER_AGENT)
     if proxy_authorization:
         lines.append(f"Proxy-Authorization: {proxy_authorization}")
-    if request.body or request.method in _WITH_BODY:
-        lines.append(f"Content-Length: {len(request.body)}")
     return _encode(lines)
+
+
+def length(request: UpstreamRequest) -> bytes:
+    """The end of the head, which differs from request to request."""
+    if request.body or request.method in _WITH_BODY:
+        return b"Content-Length: %d\r\n\r\n" % len(request.body)
+    return b"\r\n"
 
 
 def _encode(lines: list[str]) -> bytes:
@@ -108,6 +113,6 @@ def _encode(lines: list[str]) -> bytes:
     if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
         raise failures.protocol("the request to the upstream has a header with a line break in it")
     try:
-        return (text + "\r\n\r\n").encode("latin-1")
+        return (text + "\r\n").encode("latin-1")
     except UnicodeEncodeError:
-        return (text + "\r\n\r\n").encode("utf-8", "replace")
+        return (text + "\r\n").encode("utf-8", "replace")

@@ -164,12 +164,13 @@ async def test_a_connection_of_unclear_state_is_not_used_again(
 async def test_a_connection_that_ends_while_idle_is_dropped(
     client: Client, serve: Serve, stray: bytes
 ) -> None:
+    answered = asyncio.Event()
+
     async def script(peer: Peer) -> None:
         await peer.request()
         await peer.send(reply())
         if peer.number == 0:
-            await peer.request()
-            await peer.send(reply())
+            await answered.wait()
             if stray:
                 await peer.send(stray)
             else:
@@ -177,7 +178,8 @@ async def test_a_connection_that_ends_while_idle_is_dropped(
 
     server = await serve(script)
     await exchange(client, server.request())
-    await exchange(client, server.request())
+    assert client.idle_connections == 1
+    answered.set()
     await until(lambda: client.idle_connections == 0)
     assert await exchange(client, server.request()) == (200, b"ok")
     assert len(server.peers) == 2
@@ -370,6 +372,15 @@ async def test_closing_the_client_ends_exchanges_under_way(client: Client, serve
     with pytest.raises(UpstreamError):
         await client.send(server.request())
     await server.no_connections()
+
+
+async def test_many_addresses_do_not_fill_the_memory(client: Client, serve: Serve) -> None:
+    server = await serve(answers(reply()))
+    for number in range(1002):
+        url = f"{server.url}?n={number}"
+        assert await exchange(client, UpstreamRequest("GET", url, (("X-N", str(number)),))) == (200, b"ok")
+    assert [seen.header("x-n") for seen in server.seen] == [str(number) for number in range(1002)]
+    assert len(server.peers) == 1
 
 
 async def test_redirects_are_answers(client: Client, serve: Serve) -> None:

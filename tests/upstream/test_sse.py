@@ -71,11 +71,37 @@ def test_any_cut_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
     assert decode(data, [min(cut, len(data)) for cut in cuts]) == decode(data, [])
 
 
+PIECES = [
+    b"data: 1\n\n",
+    b"data:  2 \n\n",
+    b"data: \n\n",
+    b"data: 3\ndata: 4\n\n",
+    b"data: 5\r\n\r\n",
+    b"data: 6\rdata: 7\n\n",
+    b"data: 8\n",
+    b"data: 9\n\ndata: 10\n\n",
+    b"event: e\n",
+    b"data: \r\n",
+    b"\n",
+    b"data: ",
+    b"",
+]
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=8))
+def test_whole_events_as_pieces_are_the_same_as_their_bytes(pieces: list[bytes]) -> None:
+    decoder = SSEDecoder()
+    events = [event for piece in pieces for event in decoder.feed(piece)] + decoder.finish()
+    assert events == decode(b"".join(pieces), [])
+
+
 def test_an_event_is_there_as_soon_as_its_blank_line_is() -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b"data: 1\r\n\r") == [Event(b"1")]
     assert decoder.feed(b"\ndata: 2\n") == []
     assert decoder.feed(b"\n") == [Event(b"2")]
+    assert decoder.feed(b"data: 3\n\n") == [Event(b"3")]
+    assert decoder.feed(b"data: 4\n\n") == [Event(b"4")]
     assert decoder.finish() == []
 
 

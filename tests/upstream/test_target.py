@@ -1,5 +1,8 @@
 """URLs as requests name them."""
 
+import ssl
+from pathlib import Path
+
 import pytest
 
 from oneapi.upstream import target, tls
@@ -37,7 +40,15 @@ def test_a_url_names_an_origin_and_a_path(url: str, origin: str, host_header: st
     assert (parsed.origin, parsed.host_header, parsed.path) == (origin, host_header, path)
 
 
-def test_the_default_trust_has_roots_and_checks_names() -> None:
+def test_a_system_without_roots_trusts_the_bundled_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert tls.default_context().cert_store_stats()["x509_ca"] > 50
+
+
+def test_the_default_trust_checks_chains_and_names() -> None:
     context = tls.default_context()
     assert context.check_hostname
-    assert context.cert_store_stats()["x509_ca"] > 0 or context.get_ca_certs() == []
+    assert context.verify_mode is ssl.CERT_REQUIRED
