@@ -11,7 +11,6 @@ from tests.upstream.conftest import Serve
 from tests.upstream.peer import Peer, answers, chunked, reply, start, until
 
 LARGE = 8 * 1024 * 1024
-FLAT = 4 * 1024 * 1024  # kernel buffers of both sides and ours
 
 
 async def test_a_stalled_reader_stops_the_upstream(client: Client, serve: Serve) -> None:
