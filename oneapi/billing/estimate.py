@@ -79,7 +79,9 @@ def count_input(value: Any, model: str, *, approximate: bool) -> int:
 def prompt_ceiling(body: Json, model: str) -> int:
     """A cheap upper estimate of the input tokens, for the hold. Looks at lengths only."""
     total = PER_REPLY
-    for message in _objects(body.get("messages")):
+    for message in body.get("messages") or ():
+        if type(message) is not dict:
+            continue
         content = message.get("content")
         total += PER_MESSAGE + ROLE_TOKENS
         total += _ceiling(content) if type(content) is str else _content_ceiling(content, model)
@@ -96,8 +98,12 @@ def prompt_ceiling(body: Json, model: str) -> int:
 
 def most_output(body: Json) -> int:
     """What the request allows to be produced, 0 when it sets no limit."""
-    limits = (body.get("max_tokens"), body.get("max_completion_tokens"))
-    return min(max(limit if type(limit) is int else 0 for limit in limits), MOST_TOKENS)
+    most = 0
+    for name in ("max_tokens", "max_completion_tokens"):
+        limit = body.get(name)
+        if type(limit) is int and limit > most:
+            most = limit
+    return min(most, MOST_TOKENS)
 
 
 def _content_tokens(content: Any, model: str, *, approximate: bool) -> int:

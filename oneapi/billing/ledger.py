@@ -22,16 +22,6 @@ class Hold:
     open: bool = True
 
 
-@dataclass(slots=True)
-class Charge:
-    """What an exchange cost and where. ``log`` is None when consume logs are switched off."""
-
-    quota: int
-    channel_id: int
-    settled_at: int
-    log: Log | None
-
-
 class Ledger:
     """The only code that reserves and charges quota. Used by the event loop's thread alone."""
 
@@ -54,27 +44,29 @@ class Ledger:
         self.open_holds += 1
         return Hold(token, units)
 
-    def settle(self, hold: Hold, charge: Charge) -> None:
+    def settle(self, hold: Hold, quota: int, *, channel_id: int, settled_at: int, log: Log | None) -> None:
         """Replace the hold by its real cost: in memory now, in the database with the next group commit.
 
-        Raises RuntimeError when the hold is not open any more: a second charge would be a lost unit.
+        ``log`` is None when consume logs are switched off. Raises RuntimeError when the hold is not open any
+        more: a second charge would be a lost unit.
         """
         self._close(hold)
-        token, user = hold.token, hold.token.user
-        user.quota -= charge.quota
-        token.used += charge.quota
+        token = hold.token
+        user = token.user
+        user.quota -= quota
+        token.used += quota
         if not token.unlimited:
-            token.remain -= charge.quota
+            token.remain -= quota
         self._store.settle(
             Settlement(
                 user_id=user.id,
                 token_id=token.id,
                 token_unlimited=token.unlimited,
-                channel_id=charge.channel_id,
-                quota=charge.quota,
+                channel_id=channel_id,
+                quota=quota,
                 requests=1,
-                settled_at=charge.settled_at,
-                log=charge.log,
+                settled_at=settled_at,
+                log=log,
             )
         )
 

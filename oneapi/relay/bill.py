@@ -6,7 +6,7 @@ from typing import Any
 
 from oneapi import resources, tasks
 from oneapi.billing import estimate, ratio
-from oneapi.billing.ledger import Charge, Hold, Ledger
+from oneapi.billing.ledger import Hold, Ledger
 from oneapi.billing.ratio import Price, Prices
 from oneapi.providers.text import message_text
 from oneapi.relay.delivery import Delivery
@@ -105,7 +105,7 @@ class Bills:
         log = None
         if self._options.log_consume and (quota or bill.is_text):
             log = _log_row(bill, quota, usage, now)
-        self._ledger.settle(hold, Charge(quota, bill.call.channel.id, now, log))
+        self._ledger.settle(hold, quota, channel_id=bill.call.channel.id, settled_at=now, log=log)
 
 
 def counted(call: Call, delivery: Delivery, *, approximate: bool) -> Usage:

@@ -52,8 +52,11 @@ _TYPES: dict[str, tuple[type, str]] = {
 def read(inbound: Inbound) -> Demand:
     """The demand of ``inbound``. Raises ClientError (400) when the body cannot be read at all."""
     content_type = inbound.headers.get("content-type", "")
-    if multipart.is_multipart(content_type):
-        return _read_form(inbound, content_type)
+    if content_type != "application/json":
+        if multipart.is_multipart(content_type):
+            return _read_form(inbound, content_type)
+        if content_type[:16].lower() != "application/json":
+            content_type = "application/json"
     body = _decode(inbound.body)
     model = body.get("model") or inbound.path_model or _DEFAULT_MODEL.get(inbound.mode, "")
     if not isinstance(model, str):
@@ -63,7 +66,7 @@ def read(inbound: Inbound) -> Demand:
         mode=inbound.mode,
         model=model,
         raw=inbound.body,
-        content_type=content_type if content_type[:16].lower() == "application/json" else "application/json",
+        content_type=content_type,
         body=body,
         stream=body.get("stream") is True,
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,

@@ -24,7 +24,7 @@ def edited_call(inbound: Inbound, demand: Demand, channel: Channel, provider: Pr
     if body is None:
         if model != demand.model:
             raw = _renamed_form(demand, model)
-    else:
+    elif model != demand.model or channel.system_prompt:
         edits = _edits(body, demand, channel, model)
         if edits:
             body, raw = {**body, **edits}, None

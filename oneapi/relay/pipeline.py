@@ -4,19 +4,20 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from oneapi.billing.ledger import Hold, Ledger
+from oneapi.billing.ledger import Ledger
 from oneapi.errors import ClientError, UpstreamError
 from oneapi.providers import BY_CHANNEL_TYPE
 from oneapi.providers.base import Provider
 from oneapi.providers.failures import no_answer
 from oneapi.relay import auth, dialect
-from oneapi.relay.bill import Bill, Bills
+from oneapi.relay.bill import Bills
 from oneapi.relay.delivery import Delivery
 from oneapi.relay.edit import edited_call
 from oneapi.relay.exchange import Client, Demand, Inbound
 from oneapi.relay.health import Health
 from oneapi.relay.route import Router
 from oneapi.relay.stream import StreamRelay
+from oneapi.store.index import TokenEntry
 from oneapi.store.store import Store
 from oneapi.upstream.client import Client as UpstreamClient
 from oneapi.upstream.response import Response, Timeouts
@@ -32,7 +33,7 @@ class Exchange:
 
     inbound: Inbound
     client: Client
-    caller: auth.Caller
+    token: TokenEntry
     demand: Demand
     now: int  # Unix seconds of its start
 
@@ -69,27 +70,24 @@ class Pipeline:
         caller = auth.authenticate(self._store, authorization, inbound.remote_ip, now)
         demand = dialect.read(inbound)
         auth.check_model(caller, demand.model)
-        exchange = Exchange(inbound, client, caller, demand, now)
+        token = caller.token
+        channels: Iterable[Channel]
         if caller.channel_suffix:
-            pinned = self._router.pinned(auth.pinned_channel_id(caller.channel_suffix))
-            dialect.check(demand)
-            await self._try([pinned], exchange, attempts=1)
-            return
-        channels = self._router.candidates(caller.token.user.group, demand.model, inbound.started)
+            channels = (self._router.pinned(auth.pinned_channel_id(caller.channel_suffix)),)
+        else:
+            channels = self._router.candidates(token.user.group, demand.model, inbound.started)
         dialect.check(demand)
-        await self._try(channels, exchange, attempts=1 + max(self._store.options.relay.retry_times, 0))
-
-    async def _try(self, channels: Iterable[Channel], exchange: Exchange, *, attempts: int) -> None:
-        """Try ``channels`` until one serves. Raises the failure of the last that was tried."""
+        exchange = Exchange(inbound, client, token, demand, now)
+        left = 1 + max(self._store.options.relay.retry_times, 0)
         failure: UpstreamError | None = None
         for channel in channels:
-            attempts -= 1
+            left -= 1
             try:
                 await self._attempt(exchange, channel)
             except UpstreamError as error:
                 failure = error
                 again = self._health.failed(channel, error)
-                if attempts <= 0 or not again or exchange.client.started:
+                if left <= 0 or not again or client.started:
                     break
             else:
                 self._health.served(channel)
@@ -98,58 +96,57 @@ class Pipeline:
             raise failure
 
     async def _attempt(self, exchange: Exchange, channel: Channel) -> None:
+        """One channel: price, hold, relay, settle. Raises UpstreamError when it failed."""
         provider = BY_CHANNEL_TYPE.get(channel.type)
         if provider is None:
             raise ClientError("notimplement", status=500, code="convert_request_failed")
-        call = edited_call(exchange.inbound, exchange.demand, channel, provider, exchange.now)
-        bill = self._bills.open(exchange.caller.token, exchange.demand, call, exchange.inbound)
+        inbound, demand = exchange.inbound, exchange.demand
+        call = edited_call(inbound, demand, channel, provider, exchange.now)
+        bill = self._bills.open(exchange.token, demand, call, inbound)
         request = provider.request(call)
-        hold = self._ledger.hold(exchange.caller.token, bill.units_to_hold)
+        hold = self._ledger.hold(exchange.token, bill.units_to_hold)
         delivery = Delivery()
         try:
             response = await self._upstream.send(request, timeouts=self._timeouts)
             try:
-                await self._relay(exchange, provider, call, response, delivery)
+                await _relay(exchange, provider, call, response, delivery)
             finally:
                 response.close()
         finally:
             # However it ended, cancelled too: settled exactly once, without waiting.
-            self._settle(bill, hold, delivery)
+            if delivery.produced:
+                self._bills.settle(bill, hold, delivery)
+            else:
+                self._ledger.cancel(hold)
 
-    async def _relay(
-        self, exchange: Exchange, provider: Provider, call: Call, response: Response, delivery: Delivery
-    ) -> None:
-        content_type = response.header("content-type")
-        is_json = content_type.startswith("application/json")
-        if response.status not in _SUCCESS or (call.stream and is_json):
-            raise provider.error(call, await _whole(response))
-        client = exchange.client
-        if call.stream and not _is_sound(call, content_type):
-            relay = StreamRelay(
-                client, dialect.STREAM_HEADERS, delivery, wants_usage=exchange.demand.wants_usage
-            )
-            try:
-                await relay.run(response, provider.stream(call))
-            except UpstreamError as error:
-                if client.started:
-                    client.send(dialect.error_event(error, exchange.inbound.request_id))
-                    client.end()
-                raise
-        elif _is_sound(call, content_type):
-            await _pass_through(response, client, delivery)
-        else:
-            reply = provider.reply(call, await _whole(response))
-            if reply.empty:
-                raise no_answer()
-            delivery.reply = reply
-            delivery.usage = reply.usage
-            client.respond(reply.status, (("Content-Type", reply.content_type), *reply.headers), reply.body)
 
-    def _settle(self, bill: Bill, hold: Hold, delivery: Delivery) -> None:
-        if delivery.produced:
-            self._bills.settle(bill, hold, delivery)
-        else:
-            self._ledger.cancel(hold)
+async def _relay(
+    exchange: Exchange, provider: Provider, call: Call, response: Response, delivery: Delivery
+) -> None:
+    """The answer in ``response`` to the client. Raises UpstreamError for one that is none."""
+    client = exchange.client
+    content_type = response.header("content-type")
+    if response.status not in _SUCCESS or (call.stream and content_type.startswith("application/json")):
+        raise provider.error(call, await _whole(response))
+    if _is_sound(call, content_type):
+        await _pass_through(response, client, delivery)
+    elif call.stream:
+        wants_usage = exchange.demand.wants_usage
+        relay = StreamRelay(client, dialect.STREAM_HEADERS, delivery, wants_usage=wants_usage)
+        try:
+            await relay.run(response, provider.stream(call))
+        except UpstreamError as error:
+            if client.started:
+                client.send(dialect.error_event(error, exchange.inbound.request_id))
+                client.end()
+            raise
+    else:
+        reply = provider.reply(call, await _whole(response))
+        if reply.empty:
+            raise no_answer()
+        delivery.reply = reply
+        delivery.usage = reply.usage
+        client.respond(reply.status, (("Content-Type", reply.content_type), *reply.headers), reply.body)
 
 
 def _is_sound(call: Call, content_type: str) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 
-from oneapi.billing.ledger import Charge, Ledger
+from oneapi.billing.ledger import Ledger
 from oneapi.errors import PermissionDeniedError
 from oneapi.providers import proxy
 from oneapi.relay import auth
@@ -90,7 +90,7 @@ class RawProxy:
             system_prompt_reset=False,
         )
         hold = self._ledger.hold(caller.token, 0)
-        self._ledger.settle(hold, Charge(quota=0, channel_id=channel.id, settled_at=now, log=row))
+        self._ledger.settle(hold, 0, channel_id=channel.id, settled_at=now, log=row)
 
 
 def _check_permission(caller: auth.Caller, channel: Channel) -> None:

@@ -50,6 +50,8 @@ class Router:
         tiers = self._index.routes.get(group, {}).get(model)
         if not tiers:
             raise NoChannelError(f"当前分组 {group} 下对于模型 {model} 无可用渠道")
+        if len(tiers) == 1 and len(tiers[0]) == 1:
+            return iter(tiers[0])
         return self._ordered(tiers, now)
 
     def pinned(self, channel_id: int) -> Channel:

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from oneapi.billing.ledger import Charge, Ledger
+from oneapi.billing.ledger import Hold, Ledger
 from oneapi.errors import InsufficientQuotaError
 from oneapi.store import Store
 from oneapi.store.records import LOG_CONSUME, Log
@@ -29,8 +29,8 @@ def row(quota: int) -> Log:
     )
 
 
-def charge(quota: int) -> Charge:
-    return Charge(quota, 1, 100, row(quota))
+def settle(ledger: Ledger, hold: Hold, quota: int) -> None:
+    ledger.settle(hold, quota, channel_id=1, settled_at=100, log=row(quota))
 
 
 def test_a_hold_reserves_of_user_and_token_at_once(store: Store, ledger: Ledger) -> None:
@@ -63,7 +63,7 @@ def test_holds_together_never_exceed_what_is_there(store: Store, ledger: Ledger)
 
 async def test_a_settlement_is_the_same_in_memory_and_in_the_database(store: Store, ledger: Ledger) -> None:
     for key, quota in (("limited", 120), ("open", 30)):
-        ledger.settle(ledger.hold(store.index.tokens[key], 200), charge(quota))
+        settle(ledger, ledger.hold(store.index.tokens[key], 200), quota)
     user = await store.users.get(1)
     limited = await store.tokens.get(1, 1)
     unlimited = await store.tokens.get(2, 1)
@@ -97,9 +97,9 @@ async def test_a_cancelled_hold_costs_nothing(store: Store, ledger: Ledger) -> N
 
 def test_a_hold_ends_only_once(store: Store, ledger: Ledger) -> None:
     hold = ledger.hold(store.index.tokens["limited"], 10)
-    ledger.settle(hold, charge(5))
+    settle(ledger, hold, 5)
     with pytest.raises(RuntimeError):
-        ledger.settle(hold, charge(5))
+        settle(ledger, hold, 5)
     with pytest.raises(RuntimeError):
         ledger.cancel(hold)
     assert store.index.tokens["limited"].remain == 495
@@ -107,7 +107,7 @@ def test_a_hold_ends_only_once(store: Store, ledger: Ledger) -> None:
 
 def test_a_cost_beyond_the_hold_is_charged_and_the_next_request_refused(store: Store, ledger: Ledger) -> None:
     token = store.index.tokens["limited"]
-    ledger.settle(ledger.hold(token, 10), charge(600))
+    settle(ledger, ledger.hold(token, 10), 600)
     assert token.remain == -100
     with pytest.raises(InsufficientQuotaError):
         ledger.hold(token, 0)
@@ -127,7 +127,7 @@ async def test_no_unit_is_lost_in_any_order_of_holds_and_ends(store: Store, ledg
         else:
             quota = order.randrange(80)
             spent += quota
-            ledger.settle(hold, charge(quota))
+            settle(ledger, hold, quota)
     user = await store.users.get(1)
     assert user is not None
     assert (user.quota, user.used_quota) == (1_000_000 - spent, spent)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oneapi.billing.ledger import Charge, Ledger
+from oneapi.billing.ledger import Ledger
 from oneapi.errors import InsufficientQuotaError
 from oneapi.store import DuplicateError, Store
 from tests.store.rows import NOW, log, settlement, sql
@@ -56,7 +56,7 @@ async def act(store: Store, ledger: Ledger, number: int, action: tuple[str, Any]
     if kind == "charge":
         with suppress(InsufficientQuotaError):
             hold = ledger.hold(store.index.tokens["k1"], 0)
-            ledger.settle(hold, Charge(value, 1, NOW, log(quota=value)))
+            ledger.settle(hold, value, channel_id=1, settled_at=NOW, log=log(quota=value))
         return None
     if kind == "pause":
         await asyncio.sleep(0.0005)
@@ -112,7 +112,7 @@ async def test_a_new_balance_holds_at_once_and_charges_in_flight_come_on_top(
     editing = asyncio.get_running_loop().create_task(store.users.update(1, {"quota": 5000}))
     await asyncio.sleep(0)
     assert (token.user.quota, token.user.held) == (5000, 100)
-    ledger.settle(hold, Charge(40, 1, NOW, None))
+    ledger.settle(hold, 40, channel_id=1, settled_at=NOW, log=None)
     stored = await editing
     assert stored is not None
     assert stored.quota == 5000
