@@ -79,7 +79,8 @@ def count_input(value: Any, model: str, *, approximate: bool) -> int:
 def prompt_ceiling(body: Json, model: str) -> int:
     """A cheap upper estimate of the input tokens, for the hold. Looks at lengths only."""
     total = PER_REPLY
-    for message in body.get("messages") or ():
+    messages = body.get("messages")
+    for message in messages if type(messages) is list else ():
         if type(message) is not dict:
             continue
         content = message.get("content")
