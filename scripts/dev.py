@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The commands of this project. Needs Python 3.11 with pip and venv, nothing else.
+"""The commands of this project. Needs Python 3.11 or newer with pip and venv, nothing else.
 
 serve [options of the program]   run from source; installs what it needs first
 test [--fast]                    every check; --fast leaves out the second event loop and the executable
@@ -8,6 +8,8 @@ build                            dist/one-api, one executable file
 bench [options]                  performance against the budgets
 lock [package ...]               write requirements/*.txt again; with names: take new versions of these
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -20,10 +22,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts import interpreters  # noqa: E402
+
 REQUIREMENTS = ROOT / "requirements"
 VENV = ROOT / ".venv"
 BUILD_VENV = ROOT / ".venv-build"
-DEBIAN_PACKAGES = {"nginx": "nginx-light", "wrk": "wrk"}  # program: package
+DEBIAN_PACKAGES = {  # program: package
+    "nginx": "nginx-light",
+    "wrk": "wrk",
+    "curl": "curl",
+    "openssl": "openssl",
+    "objcopy": "binutils",  # PyInstaller adds the archive to the executable with it
+}
 # Suites whose behaviour depends on the event loop: they run on uvloop and on plain asyncio.
 LOOP_SUITES = ("tests/server", "tests/upstream", "tests/relay", "tests/test_tasks.py")
 COVERAGE_PERCENT = 90
@@ -73,14 +85,11 @@ def install(venv: Path, *locks: str) -> str:
     """
     python = python_of(venv)
     files = [REQUIREMENTS / f"{lock}.txt" for lock in locks]
-    wanted = hashlib.sha256(
-        b"".join([sys.version.encode(), *(file.read_bytes() for file in files)])
-    ).hexdigest()
+    wanted = hashlib.sha256(b"".join([caller().encode(), *(file.read_bytes() for file in files)])).hexdigest()
     stamp = venv / f"installed-{'-'.join(locks)}"
     if python.exists() and stamp.exists() and stamp.read_text("ascii") == wanted:
         return str(python)
-    if not works(python):
-        step(f"make {venv.name}", [sys.executable, "-m", "venv", "--clear", str(venv)])
+    make_environment(venv, freezes="build" in locks)
     arguments = [word for file in files for word in ("-r", str(file))]
     step(
         f"install {' and '.join(locks)} requirements",
@@ -91,28 +100,75 @@ def install(venv: Path, *locks: str) -> str:
     return str(python)
 
 
-def works(python: Path) -> bool:
-    """Whether the interpreter runs (its base may be gone) and is the version that runs this script."""
+def caller() -> str:
+    """The Python that runs this script; another one chooses anew for its environments."""
+    return f"{sys.executable} {sys.version}"
+
+
+def make_environment(venv: Path, *, freezes: bool) -> None:
+    """Make ``venv`` with the best Python here, unless it is there and was chosen by the same caller."""
+    chosen_by = venv / "chosen-by"
+    existing = interpreters.probe(str(python_of(venv))) if has_pip(python_of(venv)) else None
+    if existing and chosen_by.exists() and chosen_by.read_text("utf-8") == caller():
+        return
+    python = choose_interpreter(freezes=freezes)
+    if existing is None or existing.version != python.version or not same_base(venv, python.path):
+        step(f"make {venv.name}", [python.path, "-m", "venv", "--clear", str(venv)])
+    chosen_by.write_text(caller(), "utf-8")
+
+
+def has_pip(python: Path) -> bool:
+    """Whether the interpreter of an environment runs (its base may be gone) and the environment is whole."""
     if not python.exists():
         return False
-    question = "import pip, sys; print(sys.version)"  # an environment that was half made has no pip
-    answer = subprocess.run([python, "-s", "-c", question], capture_output=True, text=True, check=False)
-    return answer.returncode == 0 and answer.stdout.strip() == sys.version.strip()
+    return (
+        subprocess.run([python, "-s", "-c", "import pip"], capture_output=True, check=False).returncode == 0
+    )
+
+
+def same_base(venv: Path, python: str) -> bool:
+    """Whether the environment was made by this very Python: two of one version may be built differently."""
+    return python_of(venv).resolve() == Path(python).resolve() or os.name == "nt"
+
+
+def choose_interpreter(*, freezes: bool) -> interpreters.Interpreter:
+    """The Python for a new environment; where we may, the system's one gets the packages that it lacks."""
+    packages = may_install()
+    python, why = interpreters.choose(interpreters.candidates(), freezes=freezes, packages=packages)
+    lacking = python.packages(freezes=freezes)
+    if packages and lacking:
+        try:
+            apt_install(lacking)
+        except StepFailedError:
+            print("== go on without these packages", file=sys.stderr)
+        python, why = interpreters.choose(interpreters.candidates(), freezes=freezes)
+    print(f"== interpreter: {python}: {why}", file=sys.stderr)
+    return python
 
 
 def install_debian_packages() -> None:
-    """Install the programs that the benchmark measures with; only as root and where apt is."""
+    """Install the programs that checks, build and benchmark use; only as root and where apt is."""
     missing = [package for program, package in DEBIAN_PACKAGES.items() if not find_program(program)]
     if not missing:
         return
-    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if may_install():
+        apt_install(missing)
+    else:
         print(f"== not installed, needs root: {' '.join(missing)}", file=sys.stderr)
-        return
+
+
+def may_install() -> bool:
+    """Whether Debian packages can be installed."""
+    return bool(shutil.which("apt-get")) and hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Raises StepFailedError."""
     step("apt-get update", ["apt-get", "update", "-qq"])
     options = ["-y", "-qq", "--no-install-recommends"]
     step(
         "install Debian packages",
-        ["apt-get", "install", *options, *missing],
+        ["apt-get", "install", *options, *packages],
         DEBIAN_FRONTEND="noninteractive",
     )
 
@@ -191,6 +247,7 @@ def test(arguments: list[str]) -> int:
 def build(arguments: list[str]) -> int:
     """Make the executable and try it."""
     refuse(arguments)
+    install_debian_packages()
     executable = make_executable()
     python = install(VENV, "runtime", "dev")
     smoke = [python, "-m", "pytest", "-q", "tests/smoke"]
@@ -244,7 +301,7 @@ COMMANDS = {"serve": serve, "test": test, "lint": lint, "build": build, "bench":
 
 def main() -> int:
     """Run the command that the first argument names."""
-    if sys.version_info < (3, 11):  # noqa: UP036  whoever starts this has not read pyproject.toml
+    if sys.version_info < interpreters.OLDEST:
         raise SystemExit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         raise SystemExit(__doc__)

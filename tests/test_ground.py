@@ -9,6 +9,8 @@ import pytest
 
 from oneapi import __version__, resources
 from oneapi.variables import NOT_HONOURED, REFUSED, VARIABLES
+from scripts import interpreters
+from scripts.interpreters import Interpreter
 
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -135,3 +137,47 @@ def test_the_development_script_refuses_what_it_does_not_know() -> None:
         )
         assert done.returncode == 1
         assert "serve [options of the program]" in done.stderr
+
+
+SLOW = Interpreter("/opt/bin/python3", (3, 12, 1), True, True, 0.005)
+FAST = Interpreter("/usr/bin/python3", (3, 11, 2), True, True, 0.003)
+
+
+@pytest.mark.parametrize(
+    ("found", "options", "chosen"),
+    [
+        ([SLOW], {"freezes": True}, SLOW),
+        ([SLOW, FAST], {"freezes": False}, FAST),
+        ([FAST, SLOW], {"freezes": False}, FAST),
+        ([SLOW, FAST._replace(best_s=0.0046)], {"freezes": False}, SLOW),
+        ([SLOW, FAST._replace(makes_environments=False)], {"freezes": False}, SLOW),
+        ([SLOW, FAST._replace(has_library=False)], {"freezes": True}, SLOW),
+        ([SLOW, FAST._replace(has_library=False)], {"freezes": True, "packages": True}, FAST),
+        ([FAST._replace(has_library=False), SLOW], {"freezes": True}, SLOW),
+        ([SLOW._replace(makes_environments=False)], {"freezes": False}, SLOW),
+    ],
+    ids=[
+        "the only one",
+        "another is faster",
+        "the running one is faster",
+        "a little is not enough",
+        "faster without venv",
+        "faster, but cannot be frozen",
+        "faster, and packages can be added",
+        "the running one cannot be frozen",
+        "none is complete",
+    ],
+)
+def test_environments_are_made_with_the_fastest_python_that_can(
+    found: list[Interpreter], options: dict[str, bool], chosen: Interpreter
+) -> None:
+    assert interpreters.choose(found, **options)[0].path == chosen.path
+
+
+def test_the_running_python_is_always_a_candidate_and_what_is_no_python_never(tmp_path: Path) -> None:
+    first, *others = interpreters.candidates()
+    assert (first.path, first.version) == (sys.executable, sys.version_info[:3])
+    assert all(other.version[:2] >= interpreters.OLDEST for other in others)
+    assert interpreters.probe(sys.executable)
+    assert interpreters.probe("/bin/true" if Path("/bin/true").exists() else "no-such-python") is None
+    assert interpreters.probe(str(tmp_path)) is None
