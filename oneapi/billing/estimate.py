@@ -26,6 +26,7 @@ TOKENS_PER_WIDE_CHARACTER = 2
 LARGEST_IMAGE_TOKENS, LARGEST_MINI_IMAGE_TOKENS = 85 + 8 * 170, 2833 + 8 * 5667
 ROLE_TOKENS = 2
 ROLE_AND_CONTENT = 2  # a message with these two fields only has nothing else to count
+SMALL_REQUEST_BYTES = 4096
 MOST_TOKENS = (1 << 31) - 1
 
 
@@ -95,6 +96,13 @@ def prompt_ceiling(body: Json, model: str) -> int:
         if name in body:
             total += _input_ceiling(body[name], model)
     return total
+
+
+def request_ceiling(raw: bytes, body: Json, model: str) -> int:
+    """`prompt_ceiling` of a whole request: a small one is judged by its size alone, JSON and all."""
+    if len(raw) <= SMALL_REQUEST_BYTES and b'"image_url"' not in raw:
+        return len(raw) // ASCII_CHARACTERS_PER_TOKEN
+    return prompt_ceiling(body, model)
 
 
 def most_output(body: Json) -> int:

@@ -58,16 +58,7 @@ class Ledger:
         if not token.unlimited:
             token.remain -= quota
         self._store.settle(
-            Settlement(
-                user_id=user.id,
-                token_id=token.id,
-                token_unlimited=token.unlimited,
-                channel_id=channel_id,
-                quota=quota,
-                requests=1,
-                settled_at=settled_at,
-                log=log,
-            )
+            Settlement(user.id, token.id, token.unlimited, channel_id, quota, 1, settled_at, log)
         )
 
     def cancel(self, hold: Hold) -> None:

@@ -155,28 +155,15 @@ def edited_reply(call: Call, reply: UpstreamReply, edit: Edit | None) -> Reply:
         return _raw_reply(reply, content_type, passed_on)
     data = decoded(call, reply)
     body = orjson.dumps(data) if edit is not None and edit(data) else reply.body
-    return Reply(
-        body=body,
-        data=data,
-        usage=usage_of(data.get("usage"), total_is_prompt=call.mode is Mode.EMBEDDINGS),
-        status=reply.status,
-        content_type=content_type,
-        headers=passed_on,
-        empty=is_empty(call.mode, data),
-    )
+    usage = usage_of(data.get("usage"), total_is_prompt=call.mode is Mode.EMBEDDINGS)
+    return Reply(body, data, usage, reply.status, content_type, passed_on, is_empty(call.mode, data))
 
 
 def end_to_end(received: HeaderList) -> tuple[str, HeaderList]:
     """The content type, and the headers that are the answer's and not the connection's."""
-    content_type = ""
-    passed_on = []
-    for header in received:
-        name = header[0]
-        if name == "content-type":
-            content_type = content_type or header[1]
-        elif name not in KEPT_BACK:
-            passed_on.append(header)
-    return content_type or "application/json", tuple(passed_on)
+    content_type = next((value for name, value in received if name == "content-type"), "")
+    passed_on = tuple([header for header in received if header[0] not in KEPT_BACK])
+    return content_type or "application/json", passed_on
 
 
 def decoded(call: Call, reply: UpstreamReply) -> Json:

@@ -7,6 +7,7 @@ from oneapi.wire import Json, Usage
 INPUT_KINDS = ("cache_write_tokens", "audio_tokens", "image_tokens")
 OUTPUT_KINDS = ("audio_tokens", "image_tokens")
 HIGHEST_COUNT = 1e15
+PLAIN_SIZE = 3  # prompt, completion and total: what most servers send, and all of it
 NOTHING: Json = {}
 
 
@@ -19,6 +20,15 @@ def usage_of(named: Any, *, total_is_prompt: bool = False) -> Usage | None:
     """
     if not isinstance(named, dict):
         return None
+    if len(named) == PLAIN_SIZE:
+        prompt, completion = named.get("prompt_tokens"), named.get("completion_tokens")
+        if (
+            type(prompt) is int
+            and type(completion) is int
+            and prompt > 0 < completion
+            and "total_tokens" in named
+        ):
+            return Usage(input_uncached=prompt, output_text=completion)
     prompt = count(named.get("prompt_tokens") or named.get("input_tokens"))
     completion = count(named.get("completion_tokens") or named.get("output_tokens"))
     total = count(named.get("total_tokens"))

@@ -29,19 +29,19 @@ def edited_call(inbound: Inbound, demand: Demand, channel: Channel, provider: Pr
         if edits:
             body, raw = {**body, **edits}, None
     call = Call(
-        mode=demand.mode,
-        channel=channel,
-        path=inbound.path,
-        query=inbound.query,
-        model=model,
-        body=body,
-        raw=raw,
-        content_type=demand.content_type,
-        accept=inbound.headers.get("accept", ""),
-        stream=demand.stream,
-        headers=inbound.headers,
-        now=now,
-        id=inbound.request_id,
+        demand.mode,
+        channel,
+        inbound.path,
+        inbound.query,
+        model,
+        body,
+        raw,
+        demand.content_type,
+        inbound.headers.get("accept", ""),
+        demand.stream,
+        inbound.headers,
+        now,
+        inbound.request_id,
     )
     if body is not None and demand.stream and demand.mode in _TEXT_STREAMS and provider.asks_usage(call):
         options = {**(body.get("stream_options") or {}), "include_usage": True}
