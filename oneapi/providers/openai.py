@@ -172,9 +172,9 @@ def decoded(call: Call, reply: UpstreamReply) -> Json:
         data = orjson.loads(reply.body)
     except orjson.JSONDecodeError as exc:
         raise failures.not_json(reply) from exc
-    if isinstance(data, list) and data and isinstance(data[0], dict) and "error" in data[0]:
-        data = data[0]
     if not isinstance(data, dict):
+        if isinstance(data, list) and data and isinstance(data[0], dict) and failures.reports_error(data[0]):
+            raise failures.in_band_error(call, data[0])  # Google wraps its error in an array
         raise failures.not_json(reply)
     if "error" in data and failures.reports_error(data):
         raise failures.in_band_error(call, data)
