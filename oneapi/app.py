@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_S = 30.0  # what a stop grants to answers under way
 SETTLE_S = 10.0  # and to their bills afterwards
+MANY_FILES = 10_240  # what may be asked for where the system names no limit
 FIRST_PASSWORD = "123456"  # noqa: S105  the documented first log-in
 
 
@@ -143,6 +144,7 @@ def main() -> None:
         log.setup(settings)
     except log.LogDirError as exc:
         _die(str(exc))
+    _allow_many_sockets()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
             runner.run(serve(settings))
@@ -151,6 +153,21 @@ def main() -> None:
         _die(str(exc))
     finally:
         log.close()
+
+
+def _allow_many_sockets() -> None:
+    """Take every file descriptor that the system grants: each stream needs two sockets."""
+    try:
+        import resource  # noqa: PLC0415  Windows has no such limit
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says "unlimited" and refuses to set it.
+    wanted = max(soft, MANY_FILES) if hard == resource.RLIM_INFINITY else hard
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as exc:
+        logger.warning("the limit of open files stays low limit=%d error=%s", soft, exc)
 
 
 def _calm_garbage_collector() -> None:
