@@ -2,6 +2,10 @@
 
 llhttp judges the bytes: line ends, names, characters, lengths. What it tolerates and we do not is refused
 here: everything that two HTTP programs in a row could read differently.
+
+Clients say the same lines in request after request. A line that llhttp has accepted once is remembered with
+its meaning, and a head of such lines alone is not shown to it again: what depends on more than one line (two
+lengths, a length and a coding) is judged here anyway.
 """
 
 import re
@@ -21,6 +25,12 @@ CHUNKED = -1
 _SINGLE = frozenset({"host", "content-length", "transfer-encoding"})
 _HOST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+;=%]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 _ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.IGNORECASE)
+_BLANK_LINES = re.compile(rb"(?:\r\n)*\r?")  # the last one may have come in part
+_VERSIONS = ("HTTP/1.1", "HTTP/1.0")
+
+# Lines that are remembered: so many, and none longer; a few megabytes at most.
+_KNOWN_LINES = 4096
+_KNOWN_LINE_BYTES = 256
 
 
 def refusal(status: int, code: str, message: str) -> ClientError:
@@ -40,18 +50,31 @@ class Head:
     http_1_1: bool
 
 
+class _HeaderLines(dict[bytes, tuple[str, str]]):
+    """Header lines that llhttp has accepted, with their lower-case name and their value."""
+
+    def __missing__(self, line: bytes) -> tuple[str, str]:
+        # The one line that differs between a client's requests is too plain to need a judge.
+        if line[:16].lower() == b"content-length: " and line[16:].isdigit():
+            return "content-length", line[16:].decode()
+        raise KeyError(line)
+
+
+_START_LINES: dict[bytes, RequestStartLine] = {}
+_HEADER_LINES = _HeaderLines()
+
+
 class HeadReader:
-    """Collects the head of one request after the other, however the bytes are cut."""
+    """Collects the head of one request after the other, however the bytes are cut.
+
+    ``started`` says whether the first bytes of a head wait for the others.
+    """
 
     def __init__(self, limits: Limits) -> None:
+        self.started = False
         self._limits = limits
         self._parser: HttpRequestParser | None = None  # has seen all of ``_seen``
         self._seen = bytearray()
-
-    @property
-    def started(self) -> bool:
-        """Whether the first bytes of a head wait for the others."""
-        return self._parser is not None
 
     def feed(self, data: bytes) -> tuple[Head, bytes] | None:
         """The head that ``data`` completes, and what follows it. Raises ClientError, for good."""
@@ -66,18 +89,30 @@ class HeadReader:
                 self._seen += data
                 return None
         end = data.find(b"\r\n\r\n") + 4
-        parser = HttpRequestParser(None)
         if end < 4:
-            _judge(parser, data)
-            self._parser = parser
-            self._seen += data
-            if len(data) > self._limits.head_bytes:
-                raise self._too_large(data)
+            self._begin(data)
             return None
         if end > self._limits.head_bytes:
             raise self._too_large(data)
-        _judge(parser, data[:end])
-        return parse_head(data[: end - 4], self._limits), data[end:]
+        lines = data[: end - 4].split(b"\r\n")
+        try:
+            start_line = _START_LINES[lines[0]]
+            del lines[0]
+            # One call for all lines, and none of ours for a known one.
+            values = dict(map(_HEADER_LINES.__getitem__, lines))
+        except KeyError:
+            _judge(HttpRequestParser(None), data[:end])
+            return parse_head(data[: end - 4], self._limits), data[end:]
+        return _head(start_line, values, lines, self._limits), data[end:]
+
+    def _begin(self, data: bytes) -> None:
+        parser = HttpRequestParser(None)
+        _judge(parser, data)
+        self._parser = parser
+        self.started = True
+        self._seen += data
+        if len(data) > self._limits.head_bytes:
+            raise self._too_large(data)
 
     def _continue(self, data: bytes) -> tuple[Head, bytes] | None:
         seen = len(self._seen)
@@ -93,6 +128,7 @@ class HeadReader:
         _judge(self._parser, data[: end - seen])
         head = bytes(self._seen[: end - 4])
         self._parser = None
+        self.started = False
         self._seen.clear()
         return parse_head(head, self._limits), data[end - seen :]
 
@@ -118,20 +154,39 @@ def _without_blank_lines(data: bytes) -> bytes:
     """``data`` without the empty lines that old clients send between requests (RFC 9112, 2.2)."""
     stripped = data.lstrip(b"\r\n")
     blank = data[: len(data) - len(stripped)]
-    if blank.replace(b"\r\n", b"") not in (b"", b"\r") or (stripped and blank.endswith(b"\r")):
+    if _BLANK_LINES.fullmatch(blank) is None or (stripped and blank.endswith(b"\r")):
         raise refusal(400, "bad_request", "The request is malformed.")
     return stripped or (b"\r" if blank.endswith(b"\r") else b"")
 
 
 def parse_head(head: bytes, limits: Limits) -> Head:
     """``head`` is what llhttp has accepted, without the empty line at its end. Raises ClientError."""
-    lines = head.decode("latin-1").split("\r\n")
-    if len(lines) > limits.header_count + 1:
+    first, *lines = head.split(b"\r\n")
+    start_line = _start_line(first.decode("latin-1"))
+    fields = [_field(line) for line in lines]
+    complete = _head(start_line, dict(fields), lines, limits)
+    if len(_START_LINES) >= _KNOWN_LINES:
+        _START_LINES.clear()
+    if len(_HEADER_LINES) >= _KNOWN_LINES:
+        _HEADER_LINES.clear()
+    if len(first) <= _KNOWN_LINE_BYTES:
+        _START_LINES[first] = start_line
+    for line, field in zip(lines, fields, strict=True):
+        if len(line) <= _KNOWN_LINE_BYTES:
+            _HEADER_LINES[line] = field
+    return complete
+
+
+def _head(start_line: RequestStartLine, values: dict[str, str], lines: list[bytes], limits: Limits) -> Head:
+    """What the accepted ``lines`` amount to; ``values`` are their fields, of equal names the last one's."""
+    if len(lines) > limits.header_count:
         raise refusal(431, "too_many_headers", "The request has too many headers.")
-    start_line = _start_line(lines[0], limits)
-    values, repeated = _fields(lines[1:])
+    target = start_line[1]
+    if len(target) > limits.target_bytes:
+        raise refusal(414, "uri_too_long", "The request target is too long.")
+    repeated = _join_repeated(values, lines) if len(values) < len(lines) else {}
     http_1_1 = start_line[2] == "HTTP/1.1"
-    if start_line[1][0] != "/":
+    if target[0] != "/":
         start_line = _origin_form(start_line, values)
     host = values.get("host")
     if host is None:
@@ -142,27 +197,25 @@ def parse_head(head: bytes, limits: Limits) -> Head:
     expect = values.get("expect")
     if expect is not None and expect.lower() != "100-continue":
         raise refusal(417, "expectation_failed", "Only Expect: 100-continue is supported.")
+    connection = values.get("connection")
     return Head(
         start_line,
         RequestHeaders(values, repeated),
         _body_length(values, http_1_1=http_1_1),
-        _keep_alive(values.get("connection"), http_1_1=http_1_1),
+        http_1_1 if connection is None else _keep_alive(connection, http_1_1=http_1_1),
         expect is not None and http_1_1,
         http_1_1,
     )
 
 
-def _start_line(line: str, limits: Limits) -> RequestStartLine:
+def _start_line(line: str) -> RequestStartLine:
     parts = line.split(" ")
     if len(parts) != 3:
         raise refusal(400, "bad_request", "The request line is malformed.")
     start_line = RequestStartLine._make(parts)
-    method, target, version = start_line
-    if len(target) > limits.target_bytes:
-        raise refusal(414, "uri_too_long", "The request target is too long.")
-    if version not in ("HTTP/1.1", "HTTP/1.0"):
+    if start_line.version not in _VERSIONS:
         raise refusal(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are supported.")
-    if method == "CONNECT":
+    if start_line.method == "CONNECT":
         raise refusal(405, "method_not_allowed", "This server is not a proxy.")
     return start_line
 
@@ -181,20 +234,23 @@ def _origin_form(start_line: RequestStartLine, values: dict[str, str]) -> Reques
     return RequestStartLine(method, path if path.startswith("/") else "/" + path, version)
 
 
-def _fields(lines: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Lower-case names with their values, joined; and the single values of those that came repeatedly."""
-    fields = [line.partition(":") for line in lines]
-    values = {name.lower(): value.strip(" \t") for name, _, value in fields}
+def _field(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("latin-1").partition(":")
+    return name.lower(), value.strip(" \t")
+
+
+def _join_repeated(values: dict[str, str], lines: list[bytes]) -> dict[str, list[str]]:
+    """Join in ``values`` what came repeatedly; the single values of those names."""
     repeated: dict[str, list[str]] = {}
-    if len(values) < len(fields):
-        for name, _, value in fields:
-            repeated.setdefault(name.lower(), []).append(value.strip(" \t"))
-        repeated = {name: several for name, several in repeated.items() if len(several) > 1}
-        for name, several in repeated.items():
-            if name in _SINGLE:
-                raise refusal(400, "bad_request", f"The request has more than one {name} header.")
-            values[name] = ",".join(several)
-    return values, repeated
+    for line in lines:
+        name, value = _field(line)
+        repeated.setdefault(name, []).append(value)
+    repeated = {name: several for name, several in repeated.items() if len(several) > 1}
+    for name, several in repeated.items():
+        if name in _SINGLE:
+            raise refusal(400, "bad_request", f"The request has more than one {name} header.")
+        values[name] = ",".join(several)
+    return repeated
 
 
 def _body_length(values: dict[str, str], *, http_1_1: bool) -> int:
@@ -211,9 +267,7 @@ def _body_length(values: dict[str, str], *, http_1_1: bool) -> int:
     return int(length)
 
 
-def _keep_alive(connection: str | None, *, http_1_1: bool) -> bool:
-    if connection is None:
-        return http_1_1
+def _keep_alive(connection: str, *, http_1_1: bool) -> bool:
     options = [option.strip() for option in connection.lower().split(",")]
     return "close" not in options and (http_1_1 or "keep-alive" in options)
 

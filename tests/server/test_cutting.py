@@ -85,6 +85,7 @@ def read_chunks(parts: list[bytes]) -> object:
 
 @given(st.lists(HEAD_PARTS, min_size=1, max_size=9).map(b"".join), st.lists(st.integers(0, 2000), max_size=8))
 @example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [1, 2, 3])
+@example(b"\r\r\n\r\n", [2])
 def test_a_head_does_not_depend_on_how_it_is_cut(data: bytes, cuts: list[int]) -> None:
     whole = read_head([data])
     assert read_head(pieces(data, cuts)) == whole

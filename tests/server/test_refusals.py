@@ -195,3 +195,18 @@ async def test_a_slow_answer_is_no_idle_connection(serve: Serve, connect: Connec
     assert await other.ended()  # five times the limits have passed
     exchange.connection.respond(200, ())
     assert (await client.response()).status == 200
+
+
+@pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_what_is_malformed_stays_so_when_its_other_lines_are_known(
+    serve: Serve, connect: Connect, request_bytes: bytes
+) -> None:
+    client = await connect(await serve(Application()))
+    keep = b"Host: a\r\nConnection: keep-alive\r\n"
+    await client.send(b"GET / HTTP/1.0\r\n" + keep + b"X: 1\r\n\r\n")
+    await client.send(b"POST / HTTP/1.0\r\n" + keep + b"Content-Length: 5\r\n\r\nhello")
+    await client.send(CHUNKED + b"0\r\n\r\n" + OK)
+    assert [(await client.response()).status for _ in range(4)] == [200] * 4
+    await client.send(request_bytes + OK)
+    assert (await client.response()).status == 400
+    assert await client.ended()
