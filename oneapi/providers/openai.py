@@ -1,6 +1,7 @@
 """OpenAI's own protocol: what the client sends goes out as it is, what comes back passes through."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -114,15 +115,23 @@ def with_query(path: str, query: str) -> str:
 
 def headers(call: Call) -> HeaderList:
     """The key, and of the client's headers only what One API sends on."""
-    return (("Authorization", f"Bearer {call.channel.key}"), *content_headers(call))
+    accept = call.accept or ("text/event-stream" if call.stream else "")
+    return _bearer_headers(call.channel.key, call.content_type, accept)
 
 
 def content_headers(call: Call) -> HeaderList:
     """Content-Type and Accept."""
-    accept = call.accept or ("text/event-stream" if call.stream else "")
-    if accept:
-        return (("Content-Type", call.content_type or "application/json"), ("Accept", accept))
-    return (("Content-Type", call.content_type or "application/json"),)
+    return _content_headers(call.content_type, call.accept or ("text/event-stream" if call.stream else ""))
+
+
+@lru_cache(maxsize=1000)
+def _bearer_headers(key: str, content_type: str, accept: str) -> HeaderList:
+    return (("Authorization", f"Bearer {key}"), *_content_headers(content_type, accept))
+
+
+def _content_headers(content_type: str, accept: str) -> HeaderList:
+    first = ("Content-Type", content_type or "application/json")
+    return (first, ("Accept", accept)) if accept else (first,)
 
 
 def content(call: Call) -> bytes:

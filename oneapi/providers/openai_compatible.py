@@ -44,10 +44,13 @@ class Vendor:
         path = self.path(call)
         if path is None:
             raise openai.unsupported(call, self.name)
-        url = openai.base_url(call, self.bases[call.channel.type]) + openai.with_query(path, call.query)
+        url = openai.base_url(call, self.bases[call.channel.type]) + path
+        if call.query:
+            url += f"?{call.query}"
         edited = None if self.edit_request is None or call.body is None else self.edit_request(call)
         content = openai.content(call) if edited is None else orjson.dumps(edited)
-        return UpstreamRequest("POST", url, openai.headers(call) + self.headers, content)
+        headers = openai.headers(call)
+        return UpstreamRequest("POST", url, headers + self.headers if self.headers else headers, content)
 
     def reply(self, call: Call, reply: UpstreamReply) -> Reply:
         """The vendor's answer in OpenAI's form."""

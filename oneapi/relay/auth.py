@@ -3,8 +3,8 @@
 Texts, statuses and their order are One API's (contract section 5.2).
 """
 
-from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from oneapi import tasks
 from oneapi.errors import AuthenticationError, ClientError, PermissionDeniedError
@@ -13,8 +13,7 @@ from oneapi.store.records import ROLE_ADMIN, STATUS_ENABLED, TOKEN_EXHAUSTED, TO
 from oneapi.store.store import Store
 
 
-@dataclass(slots=True)
-class Caller:
+class Caller(NamedTuple):
     """A token that works, and the channel it asks for by ``sk-KEY-ID`` ("" for none)."""
 
     token: TokenEntry
