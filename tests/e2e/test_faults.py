@@ -64,7 +64,7 @@ def assert_clear(answer: Answer, status: int, stage: Stage, place: Place) -> Non
 def logged(stage: Stage, answer: Answer) -> list[str]:
     """The warnings and errors that name the request. The log is written a moment later, in order."""
     request_id = answer.headers["x-oneapi-request-id"]
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while f"{request_id} | {answer.status} |" not in stage.program.output:
         assert time.monotonic() < deadline, "no access line"
         time.sleep(0.01)

@@ -11,6 +11,7 @@ from tests.server.conftest import Connect, Serve
 from tests.server.raw import JSON, Application, Exchange, Raw, until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+AT_ONCE_S = 1  # in truth a turn of the loop; a busy test machine gets more
 BODY_TO_COME = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"
 
 
@@ -160,7 +161,7 @@ async def test_a_client_that_leaves_while_it_waits_is_noticed_at_once(
     getattr(client, how)()
     left_at = time.monotonic()
     await until(lambda: exchange.told)
-    assert time.monotonic() - left_at < 0.1
+    assert time.monotonic() - left_at < AT_ONCE_S
     assert exchange.told == ["close callback"]
     assert server.active_requests == 0
     # What comes too late is dropped.
@@ -184,7 +185,7 @@ async def test_a_client_that_leaves_during_a_silent_stream_is_noticed_at_once(
     getattr(client, how)()
     left_at = time.monotonic()
     await until(lambda: exchange.told)
-    assert time.monotonic() - left_at < 0.1
+    assert time.monotonic() - left_at < AT_ONCE_S
     assert (server.active_requests, exchange.told) == (0, ["close callback"])
     await until(lambda: server.open_connections == 0)
 

@@ -153,7 +153,7 @@ async def test_a_server_that_misbehaves_is_named_plainly(
     open_fetch: GuardedFetch, serve: Serve, script: Script, text: str
 ) -> None:
     server = await serve(script)
-    message = await refused(open_fetch, server.url, timeout_s=0.2)
+    message = await refused(open_fetch, server.url, timeout_s=0.5)
     assert text in message
     assert "localhost" not in message
     await open_fetch.close()

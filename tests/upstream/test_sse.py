@@ -135,10 +135,10 @@ def test_the_memory_limit_counts_one_event_not_the_stream() -> None:
 def test_the_time_is_linear_in_the_size(data: bytes) -> None:
     def seconds(size: int) -> float:
         decoder = SSEDecoder()
-        started = time.perf_counter()
+        started = time.thread_time()
         for at in range(size):
             decoder.feed(data[at : at + 1])
-        return time.perf_counter() - started
+        return time.thread_time() - started
 
     small = min(seconds(30_000) for _ in range(3))
     assert seconds(len(data)) < small * 10 * 5
