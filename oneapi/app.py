@@ -82,7 +82,16 @@ async def _started(settings: Settings, store: Store) -> App:
     health = Health(store)
     router = Router(store.index, health.cooldowns)
     timeouts = Timeouts(total_s=float(settings.relay_timeout_s))
-    parts = Parts(store, ledger, upstream, Bills(store, ledger), health, router, timeouts)
+    parts = Parts(
+        store,
+        ledger,
+        upstream,
+        Bills(store, ledger),
+        health,
+        router,
+        timeouts,
+        settings.enforce_include_usage,
+    )
     context = Context(
         settings=settings,
         store=store,

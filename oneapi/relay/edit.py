@@ -13,10 +13,13 @@ from oneapi.wire import Call, Channel, Json, Mode
 _TEXT_STREAMS = (Mode.CHAT, Mode.COMPLETIONS)
 
 
-def edited_call(inbound: Inbound, demand: Demand, channel: Channel, provider: Provider, now: int) -> Call:
+def edited_call(  # noqa: PLR0913  the sixth is a flag by name
+    inbound: Inbound, demand: Demand, channel: Channel, provider: Provider, now: int, *, enforce_usage: bool
+) -> Call:
     """The call for one attempt on ``channel``. The demand stays as it is, for the next attempt.
 
-    A stream asks for its usage where the vendor knows how: the bill needs it, the client need not have asked.
+    A stream asks for its usage where the vendor knows how (``enforce_usage``: everywhere): the bill needs it,
+    the client need not have asked.
     """
     model = channel.mapping.get(demand.model, demand.model)
     raw: bytes | None = demand.raw
@@ -43,7 +46,9 @@ def edited_call(inbound: Inbound, demand: Demand, channel: Channel, provider: Pr
         now,
         inbound.request_id,
     )
-    if body is not None and demand.stream and demand.mode in _TEXT_STREAMS and provider.asks_usage(call):
+    if body is None or not demand.stream or demand.mode not in _TEXT_STREAMS:
+        return call
+    if enforce_usage or provider.asks_usage(call):
         options = {**(body.get("stream_options") or {}), "include_usage": True}
         return replace(call, body={**body, "stream_options": options}, raw=None)
     return call

@@ -17,14 +17,16 @@ from oneapi.relay.exchange import Client, Demand, Inbound
 from oneapi.relay.health import Health
 from oneapi.relay.route import Router
 from oneapi.relay.stream import StreamRelay
+from oneapi.relay.unstreamed import chunks_of
 from oneapi.store.index import TokenEntry
 from oneapi.store.store import Store
 from oneapi.upstream.client import Client as UpstreamClient
 from oneapi.upstream.response import Response, Timeouts
-from oneapi.wire import Call, Channel, Mode, UpstreamReply
+from oneapi.wire import Call, Channel, Chunk, Json, Mode, UpstreamReply
 
 REPLY_LIMIT_BYTES = 256 << 20  # of a whole answer: images in base64 are large
 _SUCCESS = (200, 201)
+_STREAMED = (Mode.CHAT, Mode.COMPLETIONS)
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Parts:
     health: Health
     router: Router
     timeouts: Timeouts
+    enforce_usage: bool = False  # ask every upstream for a stream's usage
 
 
 class Pipeline:
@@ -62,6 +65,7 @@ class Pipeline:
         self._health = parts.health
         self._router = parts.router
         self._timeouts = parts.timeouts
+        self._enforce_usage = parts.enforce_usage
 
     async def serve(self, inbound: Inbound, client: Client) -> None:
         """Serve ``inbound``. Raises GatewayError when the client has not got its whole answer."""
@@ -101,7 +105,8 @@ class Pipeline:
         if provider is None:
             raise ClientError("notimplement", status=500, code="convert_request_failed")
         inbound, demand = exchange.inbound, exchange.demand
-        call = edited_call(inbound, demand, channel, provider, exchange.now)
+        enforce_usage = self._enforce_usage
+        call = edited_call(inbound, demand, channel, provider, exchange.now, enforce_usage=enforce_usage)
         bill = self._bills.open(exchange.token, demand, call, inbound)
         request = provider.request(call)
         hold = self._ledger.hold(exchange.token, bill.units_to_hold)
@@ -126,11 +131,11 @@ async def _relay(
     """The answer in ``response`` to the client. Raises UpstreamError for one that is none."""
     client = exchange.client
     content_type = response.header("content-type")
-    if response.status not in _SUCCESS or (call.stream and content_type.startswith("application/json")):
+    if response.status not in _SUCCESS:
         raise provider.error(call, await _whole(response))
     if _is_sound(call, content_type):
         await _pass_through(response, client, delivery)
-    elif call.stream:
+    elif call.stream and not content_type.startswith("application/json"):
         wants_usage = exchange.demand.wants_usage
         relay = StreamRelay(client, dialect.STREAM_HEADERS, delivery, wants_usage=wants_usage)
         try:
@@ -146,7 +151,22 @@ async def _relay(
             raise no_answer()
         delivery.reply = reply
         delivery.usage = reply.usage
-        client.respond(reply.status, (("Content-Type", reply.content_type), *reply.headers), reply.body)
+        if call.stream and call.mode in _STREAMED and reply.data is not None:
+            _stream_whole(exchange, call, reply.data)
+        else:
+            headers = (("Content-Type", reply.content_type), *reply.headers)
+            client.respond(reply.status, headers, reply.body)
+
+
+def _stream_whole(exchange: Exchange, call: Call, answer: Json) -> None:
+    """The upstream cannot stream, and the client cannot do without."""
+    client = exchange.client
+    client.begin(200, dialect.STREAM_HEADERS)
+    for data in chunks_of(call.mode, answer):
+        if data["choices"] or exchange.demand.wants_usage:
+            client.send(dialect.chunk_event(Chunk(data)))
+    client.send(dialect.DONE)
+    client.end()
 
 
 def _is_sound(call: Call, content_type: str) -> bool:
