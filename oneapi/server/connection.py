@@ -29,6 +29,7 @@ class Socket(Protocol):
     remote_ip: str
     status_lines: StatusLines
     done: "asyncio.Future[None]"  # already resolved
+    writing_paused: bool  # the client reads slowly: `drained` is worth a call
 
     def may_stay_open(self) -> bool:
         """Whether another request can follow the one being answered."""
@@ -112,18 +113,20 @@ class Connection(HTTPConnection):
             return
         socket, head = self._socket, self.head
         keep_alive = head.keep_alive and socket.may_stay_open()
-        with_body = has_body(status)
-        parts = [
-            socket.status_lines.for_status(status),
-            header_lines(headers),
-            b"Content-Length: %d\r\n" % len(body) if with_body else b"",
-            b"\r\n" if keep_alive and head.http_1_1 else self._connection_line(keep_alive=keep_alive),
-        ]
-        if not with_body or head.start_line[0] == "HEAD":
+        lines = header_lines(headers)
+        if has_body(status):
+            lines = f"{lines}Content-Length: {len(body)}\r\n"
+        else:
             body = b""
-        if len(body) < _JOINED_BYTES:
-            parts.append(body)
-        socket.transport.write(b"".join(parts))
+        if head.start_line[0] == "HEAD":
+            body = b""
+        begin = b"".join((
+            socket.status_lines.for_status(status),
+            lines.encode("latin-1"),
+            b"\r\n" if keep_alive and head.http_1_1 else self._connection_line(keep_alive=keep_alive),
+            body if len(body) < _JOINED_BYTES else b"",
+        ))  # fmt: skip
+        socket.transport.write(begin)
         if len(body) >= _JOINED_BYTES:
             socket.transport.write(body)
         self.state = ENDED
@@ -135,7 +138,7 @@ class Connection(HTTPConnection):
         if not self._may_begin():
             return
         headers = tuple(headers)
-        lines = header_lines(headers)
+        lines = header_lines(headers).encode("latin-1")
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
         framing = self._frame(status, length, close=False)
         self._socket.transport.write(b"".join((self._socket.status_lines.for_status(status), lines, framing)))
@@ -149,15 +152,17 @@ class Connection(HTTPConnection):
             if self.state is WAITING:
                 raise RuntimeError("send() before begin()")
             return None
-        if self._socket.transport.is_closing():  # known to be lost, but not told yet
+        socket = self._socket
+        transport = socket.transport
+        if transport.is_closing():  # known to be lost, but not told yet
             return None
         if self._chunked:
             if data:  # an empty chunk would be the end
-                self._socket.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+                transport.write(b"%x\r\n%b\r\n" % (len(data), data))
         elif not self._muted:
             self._count(len(data))
-            self._socket.transport.write(data)
-        return self._socket.drained()
+            transport.write(data)
+        return socket.drained() if socket.writing_paused else None
 
     def end(self) -> None:
         """The body is complete."""
@@ -210,7 +215,7 @@ class Connection(HTTPConnection):
         self._socket.status_lines.for_status(status)  # refreshes the date
         date = b"" if "Date" in headers else self._socket.status_lines.date
         first = status_line(status, start_line.reason)
-        lines = header_lines(headers.get_all())
+        lines = header_lines(headers.get_all()).encode("latin-1")
         length = int(headers["Content-Length"]) if "Content-Length" in headers else None
         asks_close = "close" in headers.get("Connection", "").lower()
         framing = self._frame(status, length, close=asks_close, connection="Connection" not in headers)

@@ -66,7 +66,7 @@ class Peer(asyncio.Protocol):
         self._delegate: HTTPMessageDelegate | None = None  # until it has got the whole request
         self._left = 0  # of the body: bytes, or CHUNKED
         self._chunked: ChunkedBody | None = None
-        self._writing_paused = False
+        self.writing_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._unsent = 0  # bytes, when the client last took some
 
@@ -91,7 +91,7 @@ class Peer(asyncio.Protocol):
         """Take bytes in."""
         if self._phase is _LINGER:
             return
-        if self._phase is not _ANSWER and not (self._ahead or self._gated or self._writing_paused):
+        if self._phase is not _ANSWER and not (self._ahead or self._gated or self.writing_paused):
             self._pump(data)
             if self._ahead and self._phase is not _ANSWER:
                 asyncio.get_running_loop().call_soon(self._resume)
@@ -111,12 +111,12 @@ class Peer(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client takes its answer more slowly than it is made."""
-        self._writing_paused = True
+        self.writing_paused = True
         self._unsent = sys.maxsize  # the next check sees what it is
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self._writing_paused = False
+        self.writing_paused = False
         self._deadline = NEVER
         if self._phase is _HEAD:
             self._deadline = self._server.now + self._limits.keep_alive_s
@@ -143,7 +143,7 @@ class Peer(asyncio.Protocol):
         self._pumping = True
         steps = 0
         try:
-            while data and steps < TURN_STEPS and not (self._gated or self._writing_paused):
+            while data and steps < TURN_STEPS and not (self._gated or self.writing_paused):
                 steps += 1
                 if self._phase is _HEAD:
                     data = self._read_head(data)
@@ -180,7 +180,7 @@ class Peer(asyncio.Protocol):
 
     def _must_wait(self) -> bool:
         """Whether what comes in has to be kept for later."""
-        return self._gated or self._writing_paused
+        return self._gated or self.writing_paused
 
     def _read_head(self, data: bytes) -> bytes:
         had_started = self._heads.started
@@ -321,7 +321,7 @@ class Peer(asyncio.Protocol):
 
     def drained(self) -> "asyncio.Future[None] | None":
         """None, or what to wait for before the next byte."""
-        if not self._writing_paused:
+        if not self.writing_paused:
             return None
         if self._drained is None or self._drained.done():
             self._drained = asyncio.get_running_loop().create_future()
@@ -331,7 +331,7 @@ class Peer(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close or cut the connection when one of its limits has passed. Called every now and then."""
-        if self._writing_paused or self._phase is _LINGER:
+        if self.writing_paused or self._phase is _LINGER:
             unsent = self.transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self._unsent = unsent
@@ -347,7 +347,7 @@ class Peer(asyncio.Protocol):
             self._close()
 
     def _expire(self) -> None:
-        if self._writing_paused or self._phase is _LINGER:
+        if self.writing_paused or self._phase is _LINGER:
             self.transport.abort()
         elif self._phase is _BODY or self._heads.started:
             self._refuse(refusal(408, "request_timeout", "The request took too long to arrive."))

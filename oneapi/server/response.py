@@ -46,15 +46,18 @@ def error_body(error: GatewayError) -> bytes:
     return orjson.dumps({"error": content})
 
 
-def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+def header_lines(headers: Iterable[tuple[str, str]]) -> str:
     """``headers`` as lines. Raises ValueError when a name or value would start a line of its own."""
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
-    text = "".join(lines)
-    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+    lines = ""
+    count = 0
+    for name, value in headers:
+        lines += f"{name}: {value}\r\n"
+        count += 1
+    if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
         raise ValueError("line breaks are not allowed in headers")
-    return text.encode("latin-1")
+    return lines
 
 
 def has_body(status: int) -> bool:
     """Whether a response of this status has a body (and so a Content-Length or chunks)."""
-    return status not in (204, 304) and status >= 200
+    return status >= 200 and status not in (204, 304)
