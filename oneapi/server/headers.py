@@ -22,7 +22,8 @@ class RequestHeaders(HTTPHeaders):
     def __init__(self, values: dict[str, str], repeated: dict[str, list[str]]) -> None:
         # No super().__init__: it would build the two dicts this class does without.
         self._values = values  # lower-case name -> value; several values joined with a comma
-        self._repeated = repeated  # lower-case name -> its values, when it came more than once
+        # Lower-case name -> its values, when it came more than once. Not ours alone: replaced, never changed.
+        self._repeated = repeated
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
@@ -43,18 +44,22 @@ class RequestHeaders(HTTPHeaders):
 
     def __setitem__(self, name: str, value: str) -> None:
         self._values[name.lower()] = value
-        self._repeated.pop(name.lower(), None)
+        self._forget(name.lower())
 
     def __delitem__(self, name: str) -> None:
         del self._values[name.lower()]
-        self._repeated.pop(name.lower(), None)
+        self._forget(name.lower())
+
+    def _forget(self, key: str) -> None:
+        if key in self._repeated:
+            self._repeated = {other: values for other, values in self._repeated.items() if other != key}
 
     def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
         """Add a value beside those that ``name`` has."""
         values = [*self.get_list(name), value]
         self[name] = ",".join(values)
         if len(values) > 1:
-            self._repeated[name.lower()] = values
+            self._repeated = {**self._repeated, name.lower(): values}
 
     def get_list(self, name: str) -> list[str]:
         """Every value of ``name``, in order."""

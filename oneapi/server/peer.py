@@ -14,6 +14,7 @@ from oneapi import tasks
 from oneapi.errors import ClientError, GatewayError
 from oneapi.server.chunked import ChunkedBody
 from oneapi.server.connection import BEGUN, ENDED, Connection
+from oneapi.server.headers import RequestHeaders
 from oneapi.server.request import CHUNKED, Head, HeadReader, refusal
 from oneapi.server.response import error_body
 
@@ -56,7 +57,7 @@ class Peer(asyncio.Protocol):
         self._limits = server.limits
         self._phase = _HEAD
         self._deadline = NEVER  # for the client, on the server's clock
-        self._heads = HeadReader(server.limits)
+        self._heads = HeadReader(server.limits, server.known_heads)
         self._ahead = bytearray()  # what came in before its turn
         self._reading_paused = False
         self._read_all = False  # the client has shut down its side
@@ -186,22 +187,23 @@ class Peer(asyncio.Protocol):
         had_started = self._heads.started
         complete = self._heads.feed(data)
         if complete is not None:
-            self._start(complete[0])
-            return complete[1]
+            head, headers, length, rest = complete
+            self._start(head, headers, length)
+            return rest
         if not had_started and self._heads.started:
             self._deadline = self._server.now + self._limits.header_s
         return b""
 
-    def _start(self, head: Head) -> None:
+    def _start(self, head: Head, headers: RequestHeaders, length: int) -> None:
         connection = Connection(self, head, self._limits.body_bytes, self._limits.body_s)
         self._connection = connection
-        self._left = head.length
-        self._phase = _BODY if head.length else _ANSWER
+        self._left = length
+        self._phase = _BODY if length else _ANSWER
         self._deadline = NEVER
         self._server.active_requests += 1
         try:
             delegate = self._delegate = self._server.app.start_request(self, connection)
-            wait = delegate.headers_received(head.start_line, head.headers)
+            wait = delegate.headers_received(head.start_line, headers)
         except Exception as exc:  # noqa: BLE001  whatever the application raises must not harm the others
             self._failed(exc, connection)
             return

@@ -3,9 +3,8 @@
 llhttp judges the bytes: line ends, names, characters, lengths. What it tolerates and we do not is refused
 here: everything that two HTTP programs in a row could read differently.
 
-Clients say the same lines in request after request. A line that llhttp has accepted once is remembered with
-its meaning, and a head of such lines alone is not shown to it again: what depends on more than one line (two
-lengths, a length and a coding) is judged here anyway.
+Clients say the same head in request after request, but for the length of the body. What was accepted once is
+remembered with its meaning, and read again without llhttp.
 """
 
 import re
@@ -26,11 +25,12 @@ _SINGLE = frozenset({"host", "content-length", "transfer-encoding"})
 _HOST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+;=%]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 _ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.IGNORECASE)
 _BLANK_LINES = re.compile(rb"(?:\r\n)*\r?")  # the last one may have come in part
-_VERSIONS = ("HTTP/1.1", "HTTP/1.0")
+_LINE_ENDS = (b"\r", b"\n")
+_LENGTH_DIGITS = 16  # of a body's length; longer numbers are left to llhttp
 
-# Lines that are remembered: so many, and none longer; a few megabytes at most.
-_KNOWN_LINES = 4096
-_KNOWN_LINE_BYTES = 256
+# Heads that are remembered: so many, and none longer; a few megabytes at most.
+_KNOWN_HEADS = 2048
+_KNOWN_HEAD_BYTES = 2048
 
 
 def refusal(status: int, code: str, message: str) -> ClientError:
@@ -40,28 +40,23 @@ def refusal(status: int, code: str, message: str) -> ClientError:
 
 @dataclass(slots=True)
 class Head:
-    """What a request's head says. ``length`` of the body is `CHUNKED` when only its end tells."""
+    """What a request's head says, and all that say the same; its headers are never changed."""
 
     start_line: RequestStartLine
-    headers: RequestHeaders
-    length: int
+    path: str  # of the request's target ...
+    query: str  # ... and what follows the question mark
+    values: dict[str, str]  # lower-case name -> value; several values joined with a comma
+    repeated: dict[str, list[str]]  # lower-case name -> its values, when it came more than once
+    length: int  # of the body; `CHUNKED` when only its end tells
     keep_alive: bool
     expects_continue: bool
     http_1_1: bool
 
 
-class _HeaderLines(dict[bytes, tuple[str, str]]):
-    """Header lines that llhttp has accepted, with their lower-case name and their value."""
-
-    def __missing__(self, line: bytes) -> tuple[str, str]:
-        # The one line that differs between a client's requests is too plain to need a judge.
-        if line[:16].lower() == b"content-length: " and line[16:].isdigit():
-            return "content-length", line[16:].decode()
-        raise KeyError(line)
-
-
-_START_LINES: dict[bytes, RequestStartLine] = {}
-_HEADER_LINES = _HeaderLines()
+# A head, its headers (the caller's own), the length of its body, and the bytes that follow it.
+Complete = tuple[Head, RequestHeaders, int, bytes]
+# Heads by their bytes, but for the digits of Content-Length.
+KnownHeads = dict[bytes, Head]
 
 
 class HeadReader:
@@ -70,40 +65,53 @@ class HeadReader:
     ``started`` says whether the first bytes of a head wait for the others.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, known: KnownHeads) -> None:
         self.started = False
         self._limits = limits
+        self._known = known  # shared by readers with the same limits
         self._parser: HttpRequestParser | None = None  # has seen all of ``_seen``
         self._seen = bytearray()
 
-    def feed(self, data: bytes) -> tuple[Head, bytes] | None:
-        """The head that ``data`` completes, and what follows it. Raises ClientError, for good."""
+    def feed(self, data: bytes) -> Complete | None:
+        """The head that ``data`` completes. Raises ClientError, for good."""
         if self._parser is not None:
             return self._continue(data)
         if self._seen:
             data = bytes(self._seen) + data
             self._seen.clear()
-        if data.startswith((b"\r", b"\n")):
+        if data[:1] in _LINE_ENDS:
             data = _without_blank_lines(data)
             if data in (b"", b"\r"):
                 self._seen += data
                 return None
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4:
+        text, complete, rest = data.partition(b"\r\n\r\n")
+        if not complete:
             self._begin(data)
             return None
-        if end > self._limits.head_bytes:
-            raise self._too_large(data)
-        lines = data[: end - 4].split(b"\r\n")
-        try:
-            start_line = _START_LINES[lines[0]]
-            del lines[0]
-            # One call for all lines, and none of ours for a known one.
-            values = dict(map(_HEADER_LINES.__getitem__, lines))
-        except KeyError:
-            _judge(HttpRequestParser(None), data[:end])
-            return parse_head(data[: end - 4], self._limits), data[end:]
-        return _head(start_line, values, lines, self._limits), data[end:]
+        before, found, after = text.partition(b"\r\nContent-Length: ")
+        if not found:
+            before, found, after = text.partition(b"\r\ncontent-length: ")
+        digits, _, after = after.partition(b"\r\n")
+        key = b"".join((before, b"\r\n\r\n", after)) if found else text
+        head = self._known.get(key)
+        if head is None or (found and not (digits.isdigit() and len(digits) <= _LENGTH_DIGITS)):
+            return self._unknown(text, key, rest)
+        values = head.values.copy()
+        if not found:
+            return head, RequestHeaders(values, head.repeated), head.length, rest
+        values["content-length"] = digits.decode()
+        return head, RequestHeaders(values, head.repeated), int(digits), rest
+
+    def _unknown(self, text: bytes, key: bytes, rest: bytes) -> Complete:
+        if len(text) + 4 > self._limits.head_bytes:
+            raise self._too_large(text + b"\r\n")
+        _judge(HttpRequestParser(None), text + b"\r\n\r\n")
+        head = parse_head(text, self._limits)
+        if len(key) <= _KNOWN_HEAD_BYTES:
+            if len(self._known) >= _KNOWN_HEADS:
+                self._known.clear()
+            self._known[key] = head
+        return _complete(head, rest)
 
     def _begin(self, data: bytes) -> None:
         parser = HttpRequestParser(None)
@@ -114,7 +122,7 @@ class HeadReader:
         if len(data) > self._limits.head_bytes:
             raise self._too_large(data)
 
-    def _continue(self, data: bytes) -> tuple[Head, bytes] | None:
+    def _continue(self, data: bytes) -> Complete | None:
         seen = len(self._seen)
         self._seen += data
         end = self._seen.find(b"\r\n\r\n", max(0, seen - 3)) + 4
@@ -130,12 +138,16 @@ class HeadReader:
         self._parser = None
         self.started = False
         self._seen.clear()
-        return parse_head(head, self._limits), data[end - seen :]
+        return _complete(parse_head(head, self._limits), data[end - seen :])
 
     def _too_large(self, head: bytes | bytearray) -> ClientError:
         if head.find(b"\r\n", 0, self._limits.head_bytes) < 0:
             return refusal(414, "uri_too_long", "The request target is too long.")
         return refusal(431, "headers_too_large", "The request's headers are too large.")
+
+
+def _complete(head: Head, rest: bytes) -> Complete:
+    return head, RequestHeaders(head.values.copy(), head.repeated), head.length, rest
 
 
 def _judge(parser: HttpRequestParser | None, data: bytes) -> None:
@@ -161,32 +173,13 @@ def _without_blank_lines(data: bytes) -> bytes:
 
 def parse_head(head: bytes, limits: Limits) -> Head:
     """``head`` is what llhttp has accepted, without the empty line at its end. Raises ClientError."""
-    first, *lines = head.split(b"\r\n")
-    start_line = _start_line(first.decode("latin-1"))
-    fields = [_field(line) for line in lines]
-    complete = _head(start_line, dict(fields), lines, limits)
-    if len(_START_LINES) >= _KNOWN_LINES:
-        _START_LINES.clear()
-    if len(_HEADER_LINES) >= _KNOWN_LINES:
-        _HEADER_LINES.clear()
-    if len(first) <= _KNOWN_LINE_BYTES:
-        _START_LINES[first] = start_line
-    for line, field in zip(lines, fields, strict=True):
-        if len(line) <= _KNOWN_LINE_BYTES:
-            _HEADER_LINES[line] = field
-    return complete
-
-
-def _head(start_line: RequestStartLine, values: dict[str, str], lines: list[bytes], limits: Limits) -> Head:
-    """What the accepted ``lines`` amount to; ``values`` are their fields, of equal names the last one's."""
-    if len(lines) > limits.header_count:
+    lines = head.decode("latin-1").split("\r\n")
+    if len(lines) > limits.header_count + 1:
         raise refusal(431, "too_many_headers", "The request has too many headers.")
-    target = start_line[1]
-    if len(target) > limits.target_bytes:
-        raise refusal(414, "uri_too_long", "The request target is too long.")
-    repeated = _join_repeated(values, lines) if len(values) < len(lines) else {}
+    start_line = _start_line(lines[0], limits)
+    values, repeated = _fields(lines[1:])
     http_1_1 = start_line[2] == "HTTP/1.1"
-    if target[0] != "/":
+    if start_line[1][0] != "/":
         start_line = _origin_form(start_line, values)
     host = values.get("host")
     if host is None:
@@ -197,25 +190,31 @@ def _head(start_line: RequestStartLine, values: dict[str, str], lines: list[byte
     expect = values.get("expect")
     if expect is not None and expect.lower() != "100-continue":
         raise refusal(417, "expectation_failed", "Only Expect: 100-continue is supported.")
-    connection = values.get("connection")
+    path, _, query = start_line[1].partition("?")
     return Head(
         start_line,
-        RequestHeaders(values, repeated),
+        path,
+        query,
+        values,
+        repeated,
         _body_length(values, http_1_1=http_1_1),
-        http_1_1 if connection is None else _keep_alive(connection, http_1_1=http_1_1),
+        _keep_alive(values.get("connection"), http_1_1=http_1_1),
         expect is not None and http_1_1,
         http_1_1,
     )
 
 
-def _start_line(line: str) -> RequestStartLine:
+def _start_line(line: str, limits: Limits) -> RequestStartLine:
     parts = line.split(" ")
     if len(parts) != 3:
         raise refusal(400, "bad_request", "The request line is malformed.")
     start_line = RequestStartLine._make(parts)
-    if start_line.version not in _VERSIONS:
+    method, target, version = start_line
+    if len(target) > limits.target_bytes:
+        raise refusal(414, "uri_too_long", "The request target is too long.")
+    if version not in ("HTTP/1.1", "HTTP/1.0"):
         raise refusal(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are supported.")
-    if start_line.method == "CONNECT":
+    if method == "CONNECT":
         raise refusal(405, "method_not_allowed", "This server is not a proxy.")
     return start_line
 
@@ -234,23 +233,20 @@ def _origin_form(start_line: RequestStartLine, values: dict[str, str]) -> Reques
     return RequestStartLine(method, path if path.startswith("/") else "/" + path, version)
 
 
-def _field(line: bytes) -> tuple[str, str]:
-    name, _, value = line.decode("latin-1").partition(":")
-    return name.lower(), value.strip(" \t")
-
-
-def _join_repeated(values: dict[str, str], lines: list[bytes]) -> dict[str, list[str]]:
-    """Join in ``values`` what came repeatedly; the single values of those names."""
+def _fields(lines: list[str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Lower-case names with their values, joined; and the single values of those that came repeatedly."""
+    fields = [line.partition(":") for line in lines]
+    values = {name.lower(): value.strip(" \t") for name, _, value in fields}
     repeated: dict[str, list[str]] = {}
-    for line in lines:
-        name, value = _field(line)
-        repeated.setdefault(name, []).append(value)
-    repeated = {name: several for name, several in repeated.items() if len(several) > 1}
-    for name, several in repeated.items():
-        if name in _SINGLE:
-            raise refusal(400, "bad_request", f"The request has more than one {name} header.")
-        values[name] = ",".join(several)
-    return repeated
+    if len(values) < len(fields):
+        for name, _, value in fields:
+            repeated.setdefault(name.lower(), []).append(value.strip(" \t"))
+        repeated = {name: several for name, several in repeated.items() if len(several) > 1}
+        for name, several in repeated.items():
+            if name in _SINGLE:
+                raise refusal(400, "bad_request", f"The request has more than one {name} header.")
+            values[name] = ",".join(several)
+    return values, repeated
 
 
 def _body_length(values: dict[str, str], *, http_1_1: bool) -> int:
@@ -267,7 +263,9 @@ def _body_length(values: dict[str, str], *, http_1_1: bool) -> int:
     return int(length)
 
 
-def _keep_alive(connection: str, *, http_1_1: bool) -> bool:
+def _keep_alive(connection: str | None, *, http_1_1: bool) -> bool:
+    if connection is None:
+        return http_1_1
     options = [option.strip() for option in connection.lower().split(",")]
     return "close" not in options and (http_1_1 or "keep-alive" in options)
 

@@ -7,6 +7,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 from oneapi.server.limits import Limits
 from oneapi.server.peer import Peer
+from oneapi.server.request import KnownHeads
 from oneapi.server.response import StatusLines
 
 _BACKLOG = 1024
@@ -24,6 +25,7 @@ class HTTPServer:
         self.app = app
         self.limits = limits or Limits()
         self.status_lines = StatusLines()
+        self.known_heads: KnownHeads = {}
         self.draining = False
         self.active_requests = 0
         self.now = 0.0  # the loop's time at the last sweep: exact enough for limits, and free
