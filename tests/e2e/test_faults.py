@@ -25,19 +25,9 @@ from tests.support.vendor import Vendor
 
 # What the vendor said; One API's 500 for an answer that cannot be read, or is none.
 STATUS = {"HTML with 502": 502, "503": 503, "429": 429}
-# A stream was asked for, and what came with 200 is no stream or one without an answer: a bad gateway.
-STATUS_STREAMED = dict.fromkeys(
-    (
-        "HTML with 200",
-        "JSON that is none",
-        "half a JSON",
-        "JSON of another shape",
-        "an empty 200",
-        "an empty stream",
-        "a stream without content",
-    ),
-    502,
-)
+# A stream was asked for, and what came with 200 is no stream or one without an answer: a bad gateway. JSON is
+# read as the whole answer of an upstream that cannot stream, so it fails as a whole answer does.
+STATUS_STREAMED = dict.fromkeys(("HTML with 200", "an empty stream", "a stream without content"), 502)
 PLAIN = [(name, False) for name in BEFORE_CONTENT]
 STREAMED = [(name, True) for name in BEFORE_CONTENT | BEFORE_CONTENT_STREAMED]
 ALL = BEFORE_CONTENT | BEFORE_CONTENT_STREAMED
