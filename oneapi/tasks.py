@@ -36,6 +36,32 @@ def _ended(task: asyncio.Task[Any]) -> None:
         log.error("task failed name=%s", task.get_name(), exc_info=failure)
 
 
+def start(work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> asyncio.Task[None]:
+    """`spawn` for what every request needs, and nobody awaits: it ends without another turn of the loop.
+
+    Only `cancel` may cancel it.
+    """
+    # The loop's own method would set the name a second time.
+    task = asyncio.Task(_to_its_end(work, name), loop=asyncio.get_running_loop(), name=name)
+    _running.add(task)
+    return task
+
+
+async def _to_its_end(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    try:
+        await work()
+    except Exception:
+        log.exception("task failed name=%s", name)
+    finally:
+        _running.discard(asyncio.current_task())
+
+
+def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel ``task``, which may not have begun: then nothing of it runs, and it cannot deregister itself."""
+    task.add_done_callback(_running.discard)
+    task.cancel()
+
+
 async def drain(timeout_s: float) -> int:
     """Wait for the tasks of this loop and those that they start; cancel what is left after ``timeout_s``.
 
@@ -47,7 +73,7 @@ async def drain(timeout_s: float) -> int:
     while (pending := _of(loop)) and (left := deadline - loop.time()) > 0:
         await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
-        task.cancel()
+        cancel(task)
     if pending:
         await asyncio.wait(pending, timeout=1.0)
     return len(pending)

@@ -41,6 +41,38 @@ async def test_a_cancelled_task_is_no_failure() -> None:
     assert tasks.running() == 0
 
 
+@pytest.mark.expected_log("task failed name=doomed\nTraceback", "ValueError: no such thing")
+async def test_the_failure_of_a_request_is_logged_too() -> None:
+    async def work() -> None:
+        raise ValueError("no such thing")
+
+    await asyncio.wait([tasks.start(work, name="doomed")])
+    assert tasks.running() == 0
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before it began", "after it began"])
+async def test_nothing_is_left_of_a_request_that_was_cancelled(begun: bool) -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    task = tasks.start(work, name="waiting")
+    if begun:
+        await asyncio.sleep(0)
+    tasks.cancel(task)
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert tasks.running() == 0
+
+
+async def test_drain_cancels_a_request_that_has_not_begun() -> None:
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    tasks.start(work, name="waiting")
+    assert await tasks.drain(0) == 1
+    assert tasks.running() == 0
+
+
 async def test_drain_waits_for_tasks_and_for_those_that_they_start() -> None:
     done: list[str] = []
 

@@ -1,20 +1,18 @@
 """Who is really asking, behind proxies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-
-from tornado.httputil import HTTPHeaders
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
 
-def client_ip(headers: HTTPHeaders, peer: str, trusted: Networks) -> str:
+def client_ip(headers: Mapping[str, str], peer: str, trusted: Networks) -> str:
     """The client's address: ``peer``, or what trusted proxies say (X-Forwarded-For, X-Real-IP) about theirs.
 
     Each proxy appends whom it heard from, so the list is read from its end: the first address that is no
     trusted proxy is the client, and what stands before it may be forged.
     """
-    forwarded = headers.get("X-Forwarded-For") or headers.get("X-Real-IP")
+    forwarded = headers.get("x-forwarded-for") or headers.get("x-real-ip")
     if not forwarded or not _trusts(peer, trusted):
         return peer
     client = peer
@@ -28,9 +26,9 @@ def client_ip(headers: HTTPHeaders, peer: str, trusted: Networks) -> str:
     return client
 
 
-def came_by_tls(headers: HTTPHeaders, peer: str, trusted: Networks) -> bool:
+def came_by_tls(headers: Mapping[str, str], peer: str, trusted: Networks) -> bool:
     """Whether a trusted proxy says that the client's side of it is encrypted."""
-    return headers.get("X-Forwarded-Proto", "").strip().lower() == "https" and _trusts(peer, trusted)
+    return headers.get("x-forwarded-proto", "").strip().lower() == "https" and _trusts(peer, trusted)
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

@@ -16,15 +16,16 @@ class StatusLines:
     """``HTTP/1.1 200 OK`` and the Date header, made once per second and status."""
 
     def __init__(self) -> None:
-        self._second = 0
+        self._until = 0.0
         self.date = b""  # the header with its line end, as of the last `for_status`
         self._lines: dict[int, bytes] = {}
 
     def for_status(self, status: int) -> bytes:
         """Status line and Date header, each with its line end."""
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
+        now = time.time()
+        if not self._until - 1 <= now < self._until:
+            second = int(now)
+            self._until = second + 1.0
             self._lines.clear()
             self.date = f"Date: {formatdate(second, usegmt=True)}\r\n".encode()
         line = self._lines.get(status)
@@ -49,12 +50,11 @@ def error_body(error: GatewayError) -> bytes:
 def header_lines(headers: Iterable[tuple[str, str]]) -> str:
     """``headers`` as lines. Raises ValueError when a name or value would start a line of its own."""
     lines = ""
-    count = 0
     for name, value in headers:
-        lines += f"{name}: {value}\r\n"
-        count += 1
-    if lines.count("\n") != count or lines.count("\r") != count or "\0" in lines:
-        raise ValueError("line breaks are not allowed in headers")
+        line = f"{name}: {value}"
+        if "\n" in line or "\r" in line or "\0" in line:
+            raise ValueError("line breaks are not allowed in headers")
+        lines = f"{lines}{line}\r\n"
     return lines
 
 
