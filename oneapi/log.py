@@ -43,7 +43,9 @@ _SECRET_TEXT = re.compile(r"\b(sk-|Bearer\s+)[\w.\-]{6,}", re.IGNORECASE)
 
 # (time, None, request id, status, latency in seconds, client ip, method, target) for an access line,
 # (time, level, request id, text, traceback or "") for any other.
-_Entry = tuple[float, None, str, int, float, str, str, str] | tuple[float, int, str, str, str]
+_Access = tuple[float, None, str, int, float, str, str, str]
+_Message = tuple[float, int, str, str, str]
+_Entry = _Access | _Message
 
 
 class LogDirError(Exception):
@@ -69,7 +71,7 @@ def _latency(seconds: float) -> str:
 
 
 class _Day:
-    """Formats times, once per second, and notices a new day."""
+    """Formats times, once per second, and notices a new day (``date``)."""
 
     def __init__(self) -> None:
         self.second = -1
@@ -86,12 +88,31 @@ class _Day:
         return self.text
 
 
+def _access_line(day: _Day, entry: _Access) -> str:
+    moment, _, rid, status, seconds, client, method, target = entry
+    stamp = day.text if int(moment) == day.second else day.at(moment)
+    if "?" in target:
+        target = mask(target)
+    if not target.isprintable():
+        target = _one_line(target)
+    # "[GIN]" is what existing log filters look for.
+    return f"[GIN] {stamp} | {rid} | {status} | {_latency(seconds)} | {client} | {method} {target}\n"
+
+
+def _line(day: _Day, entry: _Message) -> str:
+    moment, level, rid, text, traceback = entry
+    who = f"{rid} | " if rid else ""
+    name = LEVEL_NAMES.get(level) or logging.getLevelName(level)
+    return f"[{name}] {day.at(moment)} | {who}{_one_line(mask(text))}\n{mask(traceback) if traceback else ''}"
+
+
 class _Writer:
     """The queue of lines and the thread that writes them."""
 
     def __init__(self, directory: Path | None, *, one_file: bool) -> None:
         self.entries: deque[_Entry] = deque()
         self.wake = threading.Event()
+        self.awake = False  # ``wake`` is set, or the thread has yet to look: a plain flag costs a line less
         self.dropped = 0
         self._directory = directory
         self._one_file = one_file
@@ -113,7 +134,8 @@ class _Writer:
             self.dropped += 1
             return
         self.entries.append(entry)
-        if not self.wake.is_set():
+        if not self.awake:
+            self.awake = True
             self.wake.set()
 
     def close(self, timeout_s: float) -> None:
@@ -128,8 +150,9 @@ class _Writer:
         while True:
             self.wake.wait()
             stopping = self._stop.wait(GATHER_S)
-            # Cleared before the queue is emptied: who appends later sets it again.
+            # In this order, and before the queue is emptied: who appends later sets them again.
             self.wake.clear()
+            self.awake = False
             self._write_waiting()
             if stopping and not self.entries:
                 return
@@ -141,48 +164,38 @@ class _Writer:
         if self.dropped:
             lost, self.dropped = self.dropped, 0
             self.entries.append((time.time(), logging.WARNING, "", f"log lines dropped count={lost}", ""))
+        file_name = self._wanted_name()
+        date = self._day.date
         for _ in range(len(self.entries)):
             entry = self.entries.popleft()
-            file_name = self._wanted_name()
-            line = self._line(entry)
-            if file_name != self._wanted_name():
-                self._append_to_file(file_name, both)
+            line = _access_line(self._day, entry) if entry[1] is None else _line(self._day, entry)
+            if self._day.date != date:
+                self._append_to_file(file_name, _encoded(both))
                 both = []
+                file_name, date = self._wanted_name(), self._day.date
             both.append(line)
             (out if entry[1] is None or entry[1] == logging.INFO else err).append(line)
         # Complaints first: whoever has read a request's access line finds everything about it.
-        _write(self._stderr, err)
-        _write(self._stdout, out)
-        self._append_to_file(self._wanted_name(), both)
+        _write(self._stderr, _encoded(err))
+        rest = _encoded(both)
+        _write(self._stdout, rest if out == both else _encoded(out))
+        self._append_to_file(file_name, rest)
 
-    def _line(self, entry: _Entry) -> str:
-        stamp = self._day.at(entry[0])
-        if entry[1] is None:
-            _, _, rid, status, seconds, client, method, target = entry
-            if "?" in target:
-                target = mask(target)
-            # "[GIN]" is what existing log filters look for.
-            where = f"{client} | {method} {_one_line(target)}"
-            return f"[GIN] {stamp} | {rid} | {status} | {_latency(seconds)} | {where}\n"
-        _, level, rid, text, traceback = entry
-        who = f"{rid} | " if rid else ""
-        name = LEVEL_NAMES.get(level) or logging.getLevelName(level)
-        return f"[{name}] {stamp} | {who}{_one_line(mask(text))}\n{mask(traceback) if traceback else ''}"
-
-    def _append_to_file(self, file_name: str, lines: list[str]) -> None:
+    def _append_to_file(self, file_name: str, lines: bytes) -> None:
         if self._directory is None or not lines:
             return
         try:
             if self._file is None or self._file_name != file_name:
                 self._file = self._open_file(self._directory, file_name)
-            self._file.write("".join(lines).encode("utf-8", "backslashreplace"))
+            self._file.write(lines)
             self._file.flush()
             self._file_failed = False
         except OSError as exc:
             if not self._file_failed:
                 self._file_failed = True
                 stamp = self._day.at(time.time())
-                _write(self._stderr, [f"[ERROR] {stamp} | cannot write the log file: {exc.strerror}\n"])
+                text = f"[ERROR] {stamp} | cannot write the log file: {exc.strerror}\n"
+                _write(self._stderr, _encoded([text]))
 
     def _wanted_name(self) -> str:
         return "oneapi.log" if self._one_file else f"oneapi-{self._day.date}.log"
@@ -202,10 +215,14 @@ def _raw(stream: Any) -> Any:
     return getattr(buffer, "raw", buffer)
 
 
-def _write(stream: Any, lines: list[str]) -> None:
+def _encoded(lines: list[str]) -> bytes:
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def _write(stream: Any, lines: bytes) -> None:
     if stream is None or not lines:
         return
-    rest = memoryview("".join(lines).encode("utf-8", "backslashreplace"))
+    rest = memoryview(lines)
     try:
         while rest:
             rest = rest[stream.write(rest) or len(rest) :]

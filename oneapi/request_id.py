@@ -5,7 +5,7 @@ import time
 
 _random = random.Random()  # noqa: S311  seeded by the system; an id has to be unique, not secret
 _last_ns = 0
-_second = -1
+_second = ""
 _prefix = ""
 _suffix = ""
 
@@ -21,9 +21,10 @@ def new() -> str:
     if now_ns <= _last_ns:
         now_ns = _last_ns + 1
     _last_ns = now_ns
-    second, fraction = divmod(now_ns, 1_000_000_000)
+    digits = str(now_ns)  # ten of seconds, nine of nanoseconds
+    second = digits[:-9]
     if second != _second:
-        _prefix = time.strftime("%Y%m%d%H%M%S", time.localtime(second))
+        _prefix = time.strftime("%Y%m%d%H%M%S", time.localtime(int(second)))
         _suffix = f"{_random.randrange(100_000_000):08d}"
         _second = second
-    return f"{_prefix}{fraction:09d}{_suffix}"
+    return f"{_prefix}{digits[-9:]}{_suffix}"

@@ -36,6 +36,6 @@ def test_the_same_moment_in_another_process_gives_another_id(monkeypatch: pytest
     monkeypatch.setattr(request_id, "_last_ns", 0)
     first = request_id.new()
     monkeypatch.setattr(request_id, "_last_ns", 0)
-    monkeypatch.setattr(request_id, "_second", -1)
+    monkeypatch.setattr(request_id, "_second", "")
     assert first[:23] == (second := request_id.new())[:23]
     assert first != second
