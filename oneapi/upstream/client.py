@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 
 from oneapi.upstream import proxies, target
 from oneapi.upstream.connection import Connection
@@ -14,16 +15,26 @@ from oneapi.upstream.target import Target
 from oneapi.wire import HeaderList, UpstreamRequest
 
 _AT_ONCE_BYTES = 64 * 1024  # up to here head and body go out in one write
-_MOST_TARGETS = 1000
-_MOST_HEADS = 1000
+_MOST_ROUTES = 1000
 _DEFAULT_TIMEOUTS = Timeouts()
+
+
+@dataclass(slots=True)
+class _Route:
+    """What a channel's requests have in common: all but their bodies."""
+
+    where: Target
+    via: Proxy | None
+    key: Key  # of the pool
+    head: bytes  # the request's head, up to Content-Length
 
 
 class Client:
     """Sends requests; redirects are answers like any other.
 
     ``idle_s`` is how long an unused connection is kept, ``idle_per_origin`` how many of them. Deadlines are
-    looked at every ``sweep_s``. ``ssl_context`` and ``resolver`` replace the system's trust and name look-up.
+    looked at every ``sweep_s``. A connection that was idle for ``trusted_s`` is looked at before it is used
+    again. ``ssl_context`` and ``resolver`` replace the system's trust and name look-up.
     """
 
     def __init__(  # noqa: PLR0913  all by name
@@ -35,12 +46,14 @@ class Client:
         idle_s: float = 50.0,
         idle_per_origin: int = 256,
         sweep_s: float = 1.0,
+        trusted_s: float = 1.0,
     ) -> None:
         self._proxy_rules = proxy_rules
         self._dialer = Dialer(resolver or Resolver(), ssl_context)
-        self._pool = Pool(idle_s=idle_s, idle_per_origin=idle_per_origin, sweep_s=sweep_s)
-        self._targets: dict[str, Target] = {}
-        self._heads: dict[tuple[str, str, HeaderList, str | None], bytes] = {}
+        self._pool = Pool(
+            idle_s=idle_s, idle_per_origin=idle_per_origin, sweep_s=sweep_s, trusted_s=trusted_s
+        )
+        self._routes: dict[tuple[str, str, HeaderList, str | None], _Route] = {}
 
     @property
     def open_connections(self) -> int:
@@ -69,51 +82,54 @@ class Client:
         ``proxy``: a proxy's URL, ``""`` for none, None for what the client's rules say. ``decode=False``
         hands the body out as it was sent, for a caller that passes ``content-encoding`` on.
         """
-        where = self._targets.get(request.url) or self._parse(request.url)
+        key = (request.url, request.method, request.headers, proxy)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._remember(key, self._route(request, proxy))
+        body = request.body
+        at_once = len(body) <= _AT_ONCE_BYTES
+        data = route.head + target.length(request)
+        if at_once:
+            data += body
+        response = Response(timeouts, decode)
+        head_only = request.method == "HEAD"
+        while (connection := self._pool.take(route.key)) is not None:
+            if connection.begin(response, data, head_only, at_once):
+                break
+        else:
+            connection = await self._dial(route, timeouts)
+            connection.begin(response, data, head_only, at_once)
+        if not at_once:
+            await response.send_rest(memoryview(body))
+        while not response.status:
+            waiter = response.waiter(timeouts.first_byte_s)
+            try:
+                await waiter
+            except BaseException:
+                response.close()
+                raise
+        return response
+
+    def _route(self, request: UpstreamRequest, proxy: str | None) -> _Route:
+        where = target.parse(request.url)
         if proxy is None:
             proxy = self._proxy_rules.choose(where.scheme, where.host, where.port)
         via = proxies.parse(proxy) if proxy else None
-        data = self._head(request, where, via) + target.length(request)
-        rest = memoryview(request.body)
-        if len(rest) <= _AT_ONCE_BYTES:
-            data += request.body
-            rest = rest[:0]
-        response = Response(timeouts, decode=decode)
-        head_only = request.method == "HEAD"
-        key = (where.origin, proxy)
-        while (connection := self._pool.take(key)) is not None:
-            if connection.begin(response, data, head_only=head_only, last=not rest):
-                break
-        else:
-            connection = await self._dial(where, via, key, timeouts)
-            connection.begin(response, data, head_only=head_only, last=not rest)
-        await response.send_rest(rest)
-        return response
-
-    def _head(self, request: UpstreamRequest, where: Target, via: Proxy | None) -> bytes:
-        """The head's bytes, remembered: a channel's requests differ in their bodies only."""
         authorization = None  # a plain request is read by an HTTP proxy itself
         if via is not None and via.scheme == "http" and where.scheme == "http":
             authorization = via.authorization
-        key = (request.url, request.method, request.headers, authorization)
-        head = self._heads.get(key)
-        if head is None:
-            head = target.head(request, where, proxy_authorization=authorization)
-            if len(self._heads) >= _MOST_HEADS:
-                self._heads.clear()
-            self._heads[key] = head
-        return head
+        head = target.head(request, where, proxy_authorization=authorization)
+        return _Route(where, via, (where.origin, proxy), head)
 
-    def _parse(self, url: str) -> Target:
-        parsed = target.parse(url)
-        if len(self._targets) >= _MOST_TARGETS:
-            self._targets.clear()
-        self._targets[url] = parsed
-        return parsed
+    def _remember(self, key: tuple[str, str, HeaderList, str | None], route: _Route) -> _Route:
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        self._routes[key] = route
+        return route
 
-    async def _dial(self, where: Target, via: Proxy | None, key: Key, timeouts: Timeouts) -> Connection:
+    async def _dial(self, route: _Route, timeouts: Timeouts) -> Connection:
         loop = asyncio.get_running_loop()
         limit_s = min(timeouts.connect_s, timeouts.total_s or timeouts.connect_s)
         return await self._dialer.dial(
-            where, via, limit_s=limit_s, make=lambda: Connection(self._pool, key, loop)
+            route.where, route.via, limit_s=limit_s, make=lambda: Connection(self._pool, route.key, loop)
         )

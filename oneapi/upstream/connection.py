@@ -6,7 +6,8 @@ import asyncio
 import math
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 64 * 1024
 HEADERS = 200
-_OURS = frozenset({"content-encoding", "keep-alive", "transfer-encoding"})
-_names: dict[bytes, str] = {}
+_FRAMING = frozenset({"content-encoding", "keep-alive", "transfer-encoding"})
+_NO_FRAMING: dict[str, str] = {}
+_MOST_SHAPES = 1000
+_SHAPE_BYTES = 4096
 
 
 class Owner(Protocol):
     """Who is told what becomes of a connection: the pool."""
 
     idle_s: float
+    trusted_s: float  # a connection used so lately is taken without asking the kernel about it
 
     def opened(self, connection: Connection) -> None:
         """The socket is ready."""
@@ -51,11 +55,18 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._response: Response | None = None
         self._transport: asyncio.Transport | None = None
+        # llhttp calls the methods of these two lists, which costs much less than calling ours.
+        self._raw: list[bytes] = []  # names and values of a head and its trailers, in turn
+        self._body: list[bytes] = []  # what one read brings of a body
+        # The first byte of an answer. So when nothing is left of a complete answer's head, another one has
+        # begun behind it.
+        self.on_message_begin = self._raw.clear
+        self.on_body = self._body.append
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         # Upstreams that Go's client puts up with must work here: bare line feeds, a length beside chunks.
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_optional_cr_before_lf=True)
-        self._headers: list[tuple[str, str]] = []
-        self._framing: dict[str, str] = {}
+        self._names: tuple[str, ...] = ()  # of the head's fields, in lower case
+        self._framing = _NO_FRAMING  # the head's fields that are the connection's business
         self._overhead_bytes = 0  # received since the last byte of a body: heads, chunk sizes, trailers
         self._reused = False
         self._head_only = False
@@ -63,26 +74,36 @@ class Connection(asyncio.Protocol):
         self._done = False
         self._keep = False
         self._paused = False
+        self._freed_at = 0.0  # monotonic seconds
         self._readable: Callable[[int], object] = _never
 
-    def begin(self, response: Response, data: bytes, *, head_only: bool, last: bool) -> bool:
-        """Start an exchange by writing ``data``; ``last``: it is the whole request.
+    def is_usable(self) -> bool:
+        """Whether the socket, idle until now, can carry another request.
 
-        False: this reused connection was found dead before the peer can have acted on a byte of the request,
-        so it may be sent again on another one. That is so only when the socket had an end or stray bytes to
-        read before we wrote, or refused the very first write. A close that arrives later proves nothing: the
-        peer may have read the request and acted on it, and a chat paid twice is worse than an error.
+        False when the peer has ended or sent something that nobody asked for: it cannot have acted on a byte
+        of the request then, which may be sent on another connection. A close that arrives later proves
+        nothing: the peer may have read the request, and a chat paid twice is worse than an error.
+
+        What came in while the connection was idle the loop has delivered, unless it came in this very turn.
+        Asking the kernel closes that gap, but it is a system call that hands Python's lock to other threads.
+        So it is asked after an idle time that a peer may limit, and not while requests follow each other.
         """
         transport = self._transport
-        dead = transport is None or self.closing or transport.is_closing()
-        if transport is None or dead or (self._reused and self._readable(0)):
+        if transport is None or self.closing or transport.is_closing():
+            return False
+        now = monotonic()
+        return now < self.deadline and (now < self._freed_at + self._owner.trusted_s or not self._readable(0))
+
+    def begin(self, response: Response, data: bytes, head_only: bool, last: bool) -> bool:  # noqa: FBT001  hot
+        """Start an exchange by writing ``data``; ``last``: it is the whole request.
+
+        False: this reused connection has refused the very first write, so that another one may be tried.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
             self.give_up()
-            if self._reused:
-                return False
             response.failed(failures.broken(None))
             return True
-        self._headers = []
-        self._framing = {}
         self._overhead_bytes = 0
         self._done = False
         self._head_only = head_only
@@ -91,7 +112,7 @@ class Connection(asyncio.Protocol):
         if self._reused and transport.is_closing():
             return False
         self._response = response
-        response.attach(self)
+        response.connection = self
         return True
 
     def write(self, data: memoryview, *, last: bool) -> None:
@@ -147,15 +168,19 @@ class Connection(asyncio.Protocol):
             # After a whole answer this is garbage behind it: the answer stands, the connection does not.
             self._keep = False
             if not self._done:
+                self._hand_over(response)
                 self._fail(failures.protocol("the upstream's answer is not valid HTTP"), exc)
                 return
         if self._done:
             self._finish(response)
-            return
-        if self._overhead_bytes > HEAD_BYTES:
+        elif self._body:
+            self._overhead_bytes = 0
+            self._hand_over(response)
+            response.arrived()
+        elif self._overhead_bytes > HEAD_BYTES:
             self._fail(failures.protocol("the upstream's answer has too large a head"))
-            return
-        response.wake()
+        else:
+            response.wake()
 
     def eof_received(self) -> None:
         """asyncio: the peer closed its side, and we ours: under TLS that would wait for its answer."""
@@ -170,7 +195,7 @@ class Connection(asyncio.Protocol):
         self._parser = None  # it holds our methods: without this each connection is a reference cycle
         self._owner.closed(self)
         response = self._response
-        until_close = "transfer-encoding" not in self._framing and not self._has_length()
+        until_close = "transfer-encoding" not in self._framing and "content-length" not in self._names
         if response is None or exc is not None or not (response.status and until_close):
             self._fail(failures.broken(exc), exc)
         else:
@@ -190,48 +215,34 @@ class Connection(asyncio.Protocol):
 
     # -- llhttp ------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        """llhttp: the first byte of an answer."""
-        if self._done:
-            self._keep = False  # an answer behind the one we asked for
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp: one field of a head or a trailer."""
         # Trailers come here too: nothing looks at what they add once the head is handed over.
-        lower = _names.get(name) or _lower(name)
-        text = value.decode("latin-1")
-        self._headers.append((lower, text))
-        if lower in _OURS:
-            before = self._framing.get(lower)
-            self._framing[lower] = text if before is None else f"{before}, {text}"
+        self._raw += (name, value)
 
     def on_headers_complete(self) -> None:
         """llhttp: a head is whole."""
         response, parser = self._response, self._parser
-        if self._done or response is None or parser is None:
+        if self._done:
+            self._keep = False  # an answer behind the one we asked for
+            return
+        if response is None or parser is None:
             return
         status = parser.get_status_code()
         if status < 200:
-            self._headers = []
-            self._framing = {}
             return
-        if len(self._headers) > HEADERS or (self._overhead_bytes > HEAD_BYTES and self._too_large()):
+        raw = self._raw
+        if len(raw) > 2 * HEADERS or (self._overhead_bytes > HEAD_BYTES and self._too_large()):
             raise HttpParserError("the head is too large")  # to data_received, through llhttp
         self._overhead_bytes = 0
-        response.head_received(status, self._headers, self._framing.get("content-encoding", ""))
+        names = tuple(raw[::2])
+        shape = _shapes.get(names) or _shape(names)
+        self._names = shape.names
+        self._framing = _framing(shape.names, raw[1::2]) if shape.framed else _NO_FRAMING
+        response.head_received(status, shape.names, raw[1::2], self._framing.get("content-encoding", ""))
         if self._head_only:
             self._done = True
             self._keep = False  # llhttp expects the body that Content-Length promises
-
-    def on_body(self, data: bytes) -> None:
-        """llhttp: bytes of the body."""
-        if self._done or self._response is None:
-            return
-        self._overhead_bytes = 0
-        if self._response.body_received(data) and not self._paused:
-            self._paused = True
-            if self._transport is not None:
-                self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """llhttp: the answer is whole."""
@@ -239,42 +250,49 @@ class Connection(asyncio.Protocol):
         if self._done or response is None or parser is None or not response.status:
             return
         self._done = True
-        both = "transfer-encoding" in self._framing and self._has_length()
-        self._keep = parser.should_keep_alive() and not both
+        self._keep = parser.should_keep_alive() and not (
+            "transfer-encoding" in self._framing and "content-length" in self._names
+        )
+        if self._body:
+            self._hand_over(response)
 
     # ----------------------------------------------------------------
 
-    def _has_length(self) -> bool:
-        return any(name == "content-length" for name, _ in self._headers)
+    def _hand_over(self, response: Response) -> None:
+        """Give the response what has come of its body."""
+        body = self._body
+        if not body:
+            return
+        piece = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
+        if response.body_received(piece) and not self._paused:
+            self._paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
 
     def _too_large(self) -> bool:
         """Whether the head alone, without the body that came with it, is above the limit."""
-        return sum(len(name) + len(value) + 4 for name, value in self._headers) > HEAD_BYTES
+        return sum(map(len, self._raw)) + 2 * len(self._raw) > HEAD_BYTES
 
     def _finish(self, response: Response) -> None:
         self._response = None
+        self._body.clear()  # of an answer that nobody asked for
         response.completed()
-        if self._keep and not self._unsent and not self.closing:
+        if self._keep and (self._raw or not self._names) and not self._unsent and not self.closing:
             if not self._reused and self._transport is not None:
                 self._reused = True
                 self._readable = _watcher(self._transport)
-            self.resume()
-            self.deadline = monotonic() + self._idle_limit_s()
+            if self._paused:
+                self.resume()
+            self._freed_at = monotonic()
+            idle_s = self._owner.idle_s
+            if self._framing and (hint := self._framing.get("keep-alive")):
+                idle_s = min(idle_s, _limit_s(hint))
+            self.deadline = self._freed_at + idle_s
             self._owner.freed(self)
         else:
             self.give_up()
         response.wake()
-
-    def _idle_limit_s(self) -> float:
-        """A second less than the peer keeps the connection: ``Keep-Alive: timeout=5`` is Node's default."""
-        hint = self._framing.get("keep-alive")
-        if hint is None:
-            return self._owner.idle_s
-        for part in hint.split(","):
-            name, _, value = part.strip().partition("=")
-            if name.lower() == "timeout" and value.isascii() and value.isdigit():
-                return min(self._owner.idle_s, int(value[:9]) - 1.0)
-        return self._owner.idle_s
 
     def _fail(self, error: UpstreamError, cause: Exception | None = None) -> None:
         response = self._response
@@ -298,9 +316,42 @@ def _never(_: int) -> object:
     return None
 
 
-def _lower(name: bytes) -> str:
-    """``name`` in lower case, remembered: upstreams send the same few dozen names again and again."""
-    text = name.decode("latin-1").lower()
-    if len(_names) < 1000 and len(name) <= 64:
-        _names[name] = text
-    return text
+@dataclass(slots=True)
+class _Shape:
+    """What heads with the same field names, in the same order, have in common."""
+
+    names: tuple[str, ...]  # in lower case
+    framed: bool  # some of them are in _FRAMING
+
+
+_shapes: dict[tuple[bytes, ...], _Shape] = {}
+
+
+def _shape(raw: tuple[bytes, ...]) -> _Shape:
+    """Remembered: an upstream's answers nearly all have the same names."""
+    names = tuple(name.decode("latin-1").lower() for name in raw)
+    shape = _Shape(names, not _FRAMING.isdisjoint(names))
+    if sum(map(len, raw)) <= _SHAPE_BYTES:
+        if len(_shapes) >= _MOST_SHAPES:
+            _shapes.clear()
+        _shapes[raw] = shape
+    return shape
+
+
+def _framing(names: Iterable[str], values: Iterable[bytes]) -> dict[str, str]:
+    """The fields in ``_FRAMING``; several of one name are one list."""
+    framing: dict[str, str] = {}
+    for name, value in zip(names, values, strict=True):
+        if name in _FRAMING:
+            text = value.decode("latin-1")
+            framing[name] = f"{framing[name]}, {text}" if name in framing else text
+    return framing
+
+
+def _limit_s(hint: str) -> float:
+    """A second less than the peer keeps the connection: ``Keep-Alive: timeout=5`` is Node's default."""
+    for part in hint.split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "timeout" and value.isascii() and value.isdigit():
+            return int(value[:9]) - 1.0
+    return math.inf

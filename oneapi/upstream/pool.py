@@ -11,8 +11,9 @@ Key = tuple[str, str]  # origin, and the proxy's URL or ""
 class Pool:
     """Connections by origin and proxy. The last one freed is used first, so that the others can expire."""
 
-    def __init__(self, *, idle_s: float, idle_per_origin: int, sweep_s: float) -> None:
+    def __init__(self, *, idle_s: float, idle_per_origin: int, sweep_s: float, trusted_s: float) -> None:
         self.idle_s = idle_s
+        self.trusted_s = trusted_s
         self.open: set[Connection] = set()
         self._idle: dict[Key, list[Connection]] = {}
         self._idle_per_origin = idle_per_origin
@@ -22,11 +23,11 @@ class Pool:
         self._all_closed: asyncio.Future[None] | None = None
 
     def take(self, key: Key) -> Connection | None:
-        """An idle connection, or None."""
+        """A connection that can be used at once, or None."""
         idle = self._idle.get(key)
         while idle:
             connection = idle.pop()
-            if not connection.closing and connection.deadline > monotonic():
+            if connection.is_usable():
                 return connection
             connection.give_up()
         return None
@@ -60,7 +61,9 @@ class Pool:
 
     def freed(self, connection: Connection) -> None:
         """For a connection: its exchange is over."""
-        idle = self._idle.setdefault(connection.key, [])
+        idle = self._idle.get(connection.key)
+        if idle is None:
+            idle = self._idle[connection.key] = []
         idle.append(connection)
         if len(idle) > self._idle_per_origin:
             idle.pop(0).give_up()

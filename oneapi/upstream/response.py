@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from oneapi.errors import UpstreamError
 from oneapi.upstream import failures
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from oneapi.upstream.connection import Connection
 
 HIGH_WATER_BYTES = 256 * 1024
+_NEVER = math.inf
 _SLICE_BYTES = 128 * 1024
 
 
@@ -38,6 +40,17 @@ class Timeouts:
     total_s: float = 0.0
 
 
+class Sink(Protocol):
+    """Where `Response.pour` puts a body."""
+
+    @property
+    def done(self) -> bool:
+        """It wants no more."""
+
+    def take(self, piece: bytes) -> Awaitable[None] | None:
+        """Use ``piece``, which is not empty. None: go on; else something to await before the next call."""
+
+
 class Response:
     """The upstream's answer. Whoever got it must ``close`` it; reading to the end does so too.
 
@@ -47,38 +60,57 @@ class Response:
 
     __slots__ = (
         "_complete",
-        "_connection",
         "_decode",
         "_error",
+        "_headers",
         "_inflater",
+        "_names",
         "_pieces",
+        "_sink",
+        "_sink_error",
+        "_sink_wait",
         "_size",
         "_timeouts",
         "_total_deadline",
+        "_values",
         "_waiter",
-        "headers",
+        "connection",
         "status",
     )
 
-    def __init__(self, timeouts: Timeouts, *, decode: bool) -> None:
+    def __init__(self, timeouts: Timeouts, decode: bool) -> None:  # noqa: FBT001  hot
         self.status = 0  # 0 until the head has arrived
-        self.headers: HeaderList = ()
+        self.connection: Connection | None = None  # set by it when the request goes out
         self._timeouts = timeouts
-        self._total_deadline = monotonic() + timeouts.total_s if timeouts.total_s else math.inf
+        self._total_deadline = monotonic() + timeouts.total_s if timeouts.total_s else _NEVER
         self._decode = decode
+        self._names: tuple[str, ...] = ()
+        self._values: list[bytes] = []
+        self._headers: HeaderList | None = None
         self._inflater: Inflater | None = None
-        self._connection: Connection | None = None
         self._pieces: list[bytes] = []
         self._size = 0
         self._complete = False
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None  # while ``pour`` sleeps
+        self._sink_error: Exception | None = None
+        self._sink_wait: Awaitable[None] | None = None
+
+    @property
+    def headers(self) -> HeaderList:
+        """The head's fields. Decoded when somebody asks: most answers are judged by their type alone."""
+        headers = self._headers
+        if headers is None:
+            # A line end cannot be in a field: all of them are decoded in one step.
+            values = b"\n".join(self._values).decode("latin-1").split("\n")
+            headers = self._headers = tuple(zip(self._names, values, strict=True)) if self._names else ()
+        return headers
 
     def header(self, name: str) -> str:
         """The first value of ``name`` (lower-case), or ``""``."""
-        for key, value in self.headers:
-            if key == name:
-                return value
+        if name in self._names:
+            return self._values[self._names.index(name)].decode("latin-1")
         return ""
 
     async def read(self, limit_bytes: int) -> bytes:
@@ -112,45 +144,83 @@ class Response:
                 return b""
             await self._wait(self._timeouts.idle_s)
 
+    async def pour(self, sink: Sink) -> None:
+        """Give the body to ``sink`` as it arrives, until it ends or the sink is done.
+
+        Pieces go from the socket to the sink without a switch to the task that awaits this: it only sleeps
+        until there is something to wait for, an error or the end. Raises UpstreamError when the answer breaks
+        off, and what the sink raises.
+        """
+        while not sink.done and (piece := await self.piece()):
+            wait = sink.take(piece)
+            if wait is not None:
+                await wait
+            await self._pour_on(sink)
+
+    async def _pour_on(self, sink: Sink) -> None:
+        """Let ``arrived`` feed the sink until that needs this task, if there is nothing to do at once."""
+        if sink.done or self._inflater is not None or self._size or self._complete:
+            return
+        self._sink = sink
+        try:
+            await self._wait(self._timeouts.idle_s)
+        finally:
+            self._sink = None
+        if self._sink_error is not None:
+            raise self._sink_error
+        wait, self._sink_wait = self._sink_wait, None
+        if wait is not None:
+            await wait
+
     def close(self) -> None:
         """Give the answer up. An unfinished one closes its socket, which is how an upstream sees a cancel."""
-        connection = self._connection
+        connection = self.connection
         if connection is not None:
             self.failed(failures.network("the answer was given up before its end"))
             connection.give_up()
-        self._pieces.clear()
-        self._size = 0
+        if self._size:
+            self._pieces = []
+            self._size = 0
         self._inflater = None
 
     async def send_rest(self, rest: memoryview) -> None:
-        """Write what is left of the request, then wait for the head. Cancelling closes the socket.
+        """Write what is left of the request. Cancelling closes the socket.
 
         An answer that refuses the request before all of it was sent ends the sending.
         """
         while rest and self.status < 300 and not self._complete:
-            connection = self._connection
+            connection = self.connection
             if connection is None or connection.write_paused:
                 await self._wait(self._timeouts.idle_s)
                 continue
             connection.write(rest[:_SLICE_BYTES], last=len(rest) <= _SLICE_BYTES)
             rest = rest[_SLICE_BYTES:]
-        while not self.status:
-            await self._wait(self._timeouts.first_byte_s)
+
+    def waiter(self, limit_s: float) -> asyncio.Future[None]:
+        """Done when something has changed; who is cancelled while it waits has to ``close``.
+
+        Raises UpstreamError when the connection is gone.
+        """
+        connection = self.connection
+        if connection is None:
+            raise self._error or failures.network("the answer was given up before its end")
+        deadline = monotonic() + limit_s
+        connection.deadline = deadline if deadline < self._total_deadline else self._total_deadline
+        waiter = self._waiter = connection.loop.create_future()
+        return waiter
 
     # -- for the connection ------------------------------------------------------
 
-    def attach(self, connection: Connection) -> None:
-        """For the connection: the request goes out on it."""
-        self._connection = connection
-        connection.deadline = self._total_deadline
-
-    def head_received(self, status: int, headers: list[tuple[str, str]], coding: str) -> None:
+    def head_received(self, status: int, names: tuple[str, ...], values: list[bytes], coding: str) -> None:
         """For the connection: the final head is here; ``coding`` is its Content-Encoding."""
         if coding and self._decode:
             self._inflater = make_inflater(coding)
             if self._inflater is not None:
-                headers = [header for header in headers if header[0] not in _OF_THE_CODED_BODY]
-        self.headers = tuple(headers)
+                kept = [at for at, name in enumerate(names) if name not in _OF_THE_CODED_BODY]
+                names = tuple(names[at] for at in kept)
+                values = [values[at] for at in kept]
+        self._names = names
+        self._values = values
         self.status = status
 
     def body_received(self, data: bytes) -> bool:
@@ -162,19 +232,42 @@ class Response:
     def completed(self) -> None:
         """For the connection: the body is whole, the connection free again."""
         self._complete = True
-        self._connection = None
+        self.connection = None
 
     def failed(self, error: UpstreamError) -> None:
         """For the connection: it is gone; what has arrived can still be read."""
         if self._error is None:
             self._error = error
-        self._connection = None
+        self.connection = None
+        self.wake()
+
+    def arrived(self) -> None:
+        """For the connection: all that came of the body in one read has been handed over."""
+        sink, connection = self._sink, self.connection
+        if sink is None or connection is None:
+            self.wake()
+            return
+        deadline = monotonic() + self._timeouts.idle_s
+        connection.deadline = deadline if deadline < self._total_deadline else self._total_deadline
+        try:
+            self._sink_wait = sink.take(self._take())
+            if self._sink_wait is None and not sink.done:
+                return
+        except Exception as exc:  # noqa: BLE001  whatever it is belongs to the task that waits
+            self._sink_error = exc
+        self._sink = None
         self.wake()
 
     def wake(self) -> None:
         """For the connection: something has changed."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is None:
+            return
+        self._waiter = None
+        if not waiter.done():
+            waiter.set_result(None)
+        if self.connection is not None:  # a reader that has something to do has no limit on it
+            self.connection.deadline = self._total_deadline
 
     # ----------------------------------------------------------------
 
@@ -183,8 +276,8 @@ class Response:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
         self._size = 0
-        if self._connection is not None:
-            self._connection.resume()
+        if self.connection is not None:
+            self.connection.resume()
         return data
 
     def _inflated(self, inflater: Inflater) -> bytes:
@@ -202,20 +295,12 @@ class Response:
 
     async def _wait(self, limit_s: float) -> None:
         """Wait until the connection wakes us. Raises UpstreamError when it is gone."""
-        connection = self._connection
-        if connection is None:
-            raise self._error or failures.network("the answer was given up before its end")
-        connection.deadline = min(monotonic() + limit_s, self._total_deadline)
-        self._waiter = connection.loop.create_future()
+        waiter = self.waiter(limit_s)
         try:
-            await self._waiter
+            await waiter
         except BaseException:
             self.close()
             raise
-        finally:
-            self._waiter = None
-            if self._connection is not None:
-                connection.deadline = self._total_deadline
 
 
 _OF_THE_CODED_BODY = frozenset({"content-encoding", "content-length"})

@@ -102,7 +102,7 @@ def head(request: UpstreamRequest, target: Target, *, proxy_authorization: str |
 def length(request: UpstreamRequest) -> bytes:
     """The end of the head, which differs from request to request."""
     if request.body or request.method in _WITH_BODY:
-        return b"Content-Length: %d\r\n\r\n" % len(request.body)
+        return f"Content-Length: {len(request.body)}\r\n\r\n".encode()
     return b"\r\n"
 
 

@@ -39,8 +39,8 @@ def server_context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 @pytest.fixture
 async def client(trusting: ssl.SSLContext) -> AsyncIterator[Client]:
-    """Trusts ``authority`` and looks at its deadlines often."""
-    client = Client(ssl_context=trusting, sweep_s=0.01)
+    """Trusts ``authority``, looks at its deadlines often, and at every connection before it is used again."""
+    client = Client(ssl_context=trusting, sweep_s=0.01, trusted_s=0.0)
     yield client
     await client.close()
     assert client.open_connections == 0
