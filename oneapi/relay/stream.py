@@ -60,11 +60,8 @@ class StreamRelay:
         decoder: Decoder = _DECODERS[stream.framing]()
         timer = asyncio.get_running_loop().call_later(HOLD_BACK_S, self._open)
         try:
-            while not stream.done and (piece := await response.piece()):
-                wait = self._pass_on(stream, decoder.feed(piece))
-                if wait is not None:
-                    await wait
-            wait = self._pass_on(stream, decoder.finish(), last=True)
+            await response.pour(_Sink(self, decoder, stream))
+            wait = self.pass_on(stream, decoder.finish(), last=True)
             if wait is not None:
                 await wait
         finally:
@@ -74,7 +71,8 @@ class StreamRelay:
         self._client.send(dialect.DONE)
         self._client.end()
 
-    def _pass_on(self, stream: Stream, events: list[Event], *, last: bool = False) -> Awaitable[None] | None:
+    def pass_on(self, stream: Stream, events: list[Event], *, last: bool = False) -> Awaitable[None] | None:
+        """Send the chunks of ``events``; what the next call has to wait for."""
         out: list[bytes] = []
         try:
             for event in events:
@@ -103,6 +101,8 @@ class StreamRelay:
             if self._delivery.produced:
                 return self._open()
             return None
+        if len(out) == 1:
+            return self._client.send(out[0])
         return self._client.send(b"".join(out)) if out else None
 
     def _open(self) -> Awaitable[None] | None:
@@ -111,3 +111,23 @@ class StreamRelay:
         self._client.begin(200, self._headers)
         held, self._held = b"".join(self._held), []
         return self._client.send(held) if held else None
+
+
+class _Sink:
+    """Takes the pieces as the socket gets them."""
+
+    __slots__ = ("_decoder", "_relay", "_stream")
+
+    def __init__(self, relay: StreamRelay, decoder: Decoder, stream: Stream) -> None:
+        self._relay = relay
+        self._decoder = decoder
+        self._stream = stream
+
+    @property
+    def done(self) -> bool:
+        """The upstream said that this was all."""
+        return self._stream.done
+
+    def take(self, piece: bytes) -> Awaitable[None] | None:
+        """Decode and send on what the piece completes."""
+        return self._relay.pass_on(self._stream, self._decoder.feed(piece))
