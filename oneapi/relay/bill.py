@@ -89,11 +89,14 @@ class Bills:
         return ratio.image_cost(price, self._prices.images, call.model, order, channel_type=call.channel.type)
 
     async def _count(self, bill: Bill, hold: Hold, delivery: Delivery) -> None:
-        usage = Usage(estimated=True)
+        usage: Usage | None = None
         try:
             approximate = self._options.approximate_tokens
             usage = await tasks.run_blocking(counted, bill.call, delivery, approximate=approximate)
         finally:
+            if usage is None:
+                # The count failed, or the program is stopping: what was delivered is paid by its size.
+                usage = counted(bill.call, delivery, approximate=True)
             if bill.call.mode in _HEARD_MODES:
                 quota = ratio.transcription_cost(bill.price, usage.completion_tokens)
             else:

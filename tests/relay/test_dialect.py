@@ -3,7 +3,7 @@ from typing import Any
 import orjson
 import pytest
 
-from oneapi.errors import ClientError, GatewayError
+from oneapi.errors import ClientError, Failure, GatewayError, UpstreamError
 from oneapi.relay import dialect
 from oneapi.relay.exchange import Demand, Inbound
 from oneapi.wire import Chunk, Mode
@@ -136,3 +136,9 @@ def test_an_error_tells_the_request_id_and_null_param_as_text() -> None:
 def test_a_chunk_of_several_lines_stays_one_event() -> None:
     assert dialect.chunk_event(Chunk(None, raw=b"{\n}")) == b"data: {\ndata: }\n\n"
     assert dialect.chunk_event(Chunk({"a": 1})) == b'data: {"a":1}\n\n'
+
+
+def test_the_pause_that_an_upstream_asked_for_reaches_the_client() -> None:
+    busy = UpstreamError("busy", failure=Failure.RATE, status=429, retry_after_s=1.5)
+    assert ("Retry-After", "2") in dialect.error_headers(busy)
+    assert dict(dialect.error_headers(GatewayError("no"))).keys() == {"Content-Type"}
